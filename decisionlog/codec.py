@@ -1,0 +1,381 @@
+"""Turns records into stored bytes and back; the one module here that knows the generated code.
+
+A stored value is one byte of codec version, the CRC-32 of that byte and the payload (four bytes,
+big-endian) and the payload. Payloads are protobuf messages with every field in the order of its
+number and every mapping sorted, so equal records are equal bytes.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Final, Protocol, TypeVar
+
+from google.protobuf.message import DecodeError
+from sendwise.log.v1 import records_pb2 as pb
+
+from decisionlog.errors import DamagedRecord, InvalidRecord
+from decisionlog.records import (
+    Decision,
+    Delivery,
+    DeliveryStatus,
+    Features,
+    FeatureValue,
+    Grid,
+    OfferNode,
+    Reward,
+    Stage,
+    Tree,
+)
+from decisionlog.tables import ID_BYTES, Table, report_key
+
+CODEC_VERSION: Final = 1
+MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
+
+_HEADER: Final = struct.Struct(">BI")
+_REQUEST: Final = struct.Struct(f"{ID_BYTES}s{ID_BYTES}s")
+_CRC_OF_VERSION: Final = zlib.crc32(bytes([CODEC_VERSION]))
+# Most requests of a campaign share their eligible tree, and building its messages costs more than
+# all the rest of a record.
+_TREES_CACHED: Final = 1024
+
+_Record = TypeVar("_Record")
+
+
+class _FeatureList(Protocol):
+    """What the generated code calls a repeated FeatureValue."""
+
+    def add(
+        self, *, name: str = ..., number: float = ..., category: str = ..., flag: bool = ...
+    ) -> pb.FeatureValue: ...
+
+
+def seal(payload: bytes) -> bytes:
+    """Put the codec's version and a checksum before a payload.
+
+    Raises:
+        InvalidRecord: It is longer than `MAX_PAYLOAD_BYTES`.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise InvalidRecord(f"it takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
+    return _HEADER.pack(CODEC_VERSION, zlib.crc32(payload, _CRC_OF_VERSION)) + payload
+
+
+def unseal(table: Table, key: bytes, value: bytes) -> bytes:
+    """Return the payload of a stored value.
+
+    Args:
+        table: Where the value was found, for the error.
+        key: Its key there, for the error.
+        value: What was stored.
+
+    Raises:
+        DamagedRecord: The version is unknown or the checksum does not fit.
+    """
+    if len(value) < _HEADER.size:
+        raise DamagedRecord(table, key, f"only {len(value)} bytes are left")
+    version, checksum = _HEADER.unpack_from(value)
+    if version != CODEC_VERSION:
+        raise DamagedRecord(table, key, f"codec version {version} is unknown")
+    payload = value[_HEADER.size :]
+    if zlib.crc32(payload, _CRC_OF_VERSION) != checksum:
+        raise DamagedRecord(table, key, "its checksum does not fit")
+    return payload
+
+
+def encode_decision(decision: Decision) -> bytes:
+    """Return the stored form of a decision.
+
+    Raises:
+        InvalidRecord: An id is not 16 bytes long, a stage chose what it does not have, or a value
+            has no protobuf form (a lone surrogate, a number out of range).
+    """
+    _check_decision(decision)
+    return seal(_encoded(_decision_payload, decision))
+
+
+def decode_decision(key: bytes, value: bytes) -> Decision:
+    """Return the decision stored under a key.
+
+    Raises:
+        DamagedRecord: It is not what was written, or belongs to another key.
+    """
+    decision = _decoded(_decision, Table.DECISIONS, key, value)
+    if decision.decision_id != key:
+        raise DamagedRecord(Table.DECISIONS, key, "it belongs to another key")
+    return decision
+
+
+def encode_delivery(delivery: Delivery) -> bytes:
+    """Return the stored form of a delivery.
+
+    Raises:
+        InvalidRecord: The decision's id is not 16 bytes long, or a value has no protobuf form.
+    """
+    _check_id("decision_id", delivery.decision_id)
+    return seal(_encoded(_delivery_payload, delivery))
+
+
+def decode_delivery(key: bytes, value: bytes) -> Delivery:
+    """Return the delivery stored under a key.
+
+    Raises:
+        DamagedRecord: It is not what was written, or belongs to another key.
+    """
+    delivery = _decoded(_delivery, Table.DELIVERIES, key, value)
+    if report_key(delivery.decision_id, delivery.delivery_id) != key:
+        raise DamagedRecord(Table.DELIVERIES, key, "it belongs to another key")
+    return delivery
+
+
+def encode_reward(reward: Reward) -> bytes:
+    """Return the stored form of a reward.
+
+    Raises:
+        InvalidRecord: The decision's id is not 16 bytes long, or a value has no protobuf form.
+    """
+    _check_id("decision_id", reward.decision_id)
+    return seal(_encoded(_reward_payload, reward))
+
+
+def decode_reward(key: bytes, value: bytes) -> Reward:
+    """Return the reward stored under a key.
+
+    Raises:
+        DamagedRecord: It is not what was written, or belongs to another key.
+    """
+    reward = _decoded(_reward, Table.REWARDS, key, value)
+    if report_key(reward.decision_id, reward.reward_id) != key:
+        raise DamagedRecord(Table.REWARDS, key, "it belongs to another key")
+    return reward
+
+
+def encode_request(decision_id: bytes, request_digest: bytes) -> bytes:
+    """Return the stored form of "this decision answered the request with this digest"."""
+    _check_id("decision_id", decision_id)
+    _check_id("request_digest", request_digest)
+    return seal(_REQUEST.pack(decision_id, request_digest))
+
+
+def decode_request(key: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a request's decision id and digest, 16 bytes each.
+
+    Raises:
+        DamagedRecord: It is not what was written.
+    """
+    payload = unseal(Table.REQUESTS, key, value)
+    if len(payload) != _REQUEST.size:
+        raise DamagedRecord(Table.REQUESTS, key, f"{len(payload)} bytes are not a request")
+    decision_id, request_digest = _REQUEST.unpack(payload)
+    return decision_id, request_digest
+
+
+def _encoded(payload_of: Callable[[_Record], bytes], record: _Record) -> bytes:
+    """Run an encoder; what protobuf refuses is the record's fault."""
+    try:
+        return payload_of(record)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidRecord(str(error)) from error
+
+
+def _decoded(
+    record_of: Callable[[bytes], _Record], table: Table, key: bytes, value: bytes
+) -> _Record:
+    """Run a decoder; what it stumbles over is damage."""
+    try:
+        return record_of(unseal(table, key, value))
+    except (DecodeError, IndexError, ValueError) as error:
+        raise DamagedRecord(table, key, str(error)) from error
+
+
+def _check_id(field: str, value: bytes) -> None:
+    if len(value) != ID_BYTES:
+        raise InvalidRecord(f"{field} has {len(value)} bytes, not {ID_BYTES}")
+
+
+def _check_decision(decision: Decision) -> None:
+    _check_id("decision_id", decision.decision_id)
+    _check_id("subject", decision.subject)
+    _check_id("request_digest", decision.request_digest)
+    for number, stage in enumerate(decision.stages):
+        if not 0 <= stage.chosen < len(stage.pmf):
+            raise InvalidRecord(f"stage {number} chose {stage.chosen} of {len(stage.pmf)}")
+
+
+def _decision_payload(decision: Decision) -> bytes:
+    # Serialised messages may be joined: fields 1 to 12, then 13 from the cache, then 14, give the
+    # very bytes of one message.
+    head = pb.DecisionRecord(
+        decision_id=decision.decision_id,
+        subject=decision.subject,
+        request_digest=decision.request_digest,
+        arm=decision.arm,
+        policy_version=decision.policy_version,
+        catalog_version=decision.catalog_version,
+        time_zone=decision.time_zone,
+        priority=decision.priority,
+        no_send_reason=decision.no_send_reason,
+        grid=_grid_message(decision.grid),
+    )
+    _add_features(head.features, decision.features)
+    for offer, features in sorted(decision.offer_features.items()):
+        _add_features(head.offer_features.add(offer=offer).features, features)
+    return head.SerializeToString() + _tree_field(decision.tree) + _stages_field(decision.stages)
+
+
+def _add_features(messages: _FeatureList, features: Features) -> None:
+    add = messages.add
+    for name, value in sorted(features.items()):
+        if isinstance(value, bool):  # first: a bool is an int as well
+            add(name=name, flag=value)
+        elif isinstance(value, str):
+            add(name=name, category=value)
+        else:
+            add(name=name, number=value)
+
+
+def _grid_message(grid: Grid) -> pb.Grid:
+    return pb.Grid(start_ms=grid.start_ms, step_ms=grid.step_ms, local_minutes=grid.local_minutes)
+
+
+def _stages_field(stages: tuple[Stage, ...]) -> bytes:
+    record = pb.DecisionRecord()
+    add = record.stages.add
+    for stage in stages:
+        add(pmf=stage.pmf, chosen=stage.chosen)
+    return record.SerializeToString()
+
+
+@lru_cache(maxsize=_TREES_CACHED)
+def _tree_field(tree: Tree) -> bytes:
+    """Return the tree's field of a serialised decision."""
+    offers: dict[str, int] = {}
+    channels: dict[str, int] = {}
+    masks: dict[int, int] = {}
+    record = pb.DecisionRecord(tree=pb.EligibleTree())
+    for offer, nodes in tree:
+        add = record.tree.nodes.add(offer=offers.setdefault(offer, len(offers))).channels.add
+        for channel, mask in nodes:
+            add(
+                channel=channels.setdefault(channel, len(channels)),
+                window_mask=masks.setdefault(mask, len(masks)),
+            )
+    record.tree.offers.extend(offers)
+    record.tree.channels.extend(channels)
+    record.tree.window_masks.extend(_mask_bytes(mask) for mask in masks)
+    return record.SerializeToString()
+
+
+def _mask_bytes(mask: int) -> bytes:
+    return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
+
+
+def _decision(payload: bytes) -> Decision:
+    record = pb.DecisionRecord.FromString(payload)
+    decision = Decision(
+        decision_id=record.decision_id,
+        subject=record.subject,
+        request_digest=record.request_digest,
+        arm=record.arm,
+        policy_version=record.policy_version,
+        catalog_version=record.catalog_version,
+        time_zone=record.time_zone,
+        priority=record.priority,
+        no_send_reason=record.no_send_reason,
+        features=_features(record.features),
+        offer_features={o.offer: _features(o.features) for o in record.offer_features},
+        grid=_grid(record.grid),
+        tree=_tree(record.tree.SerializeToString(deterministic=True)),
+        stages=tuple([Stage(tuple(stage.pmf), stage.chosen) for stage in record.stages]),
+    )
+    try:
+        _check_decision(decision)
+    except InvalidRecord as error:
+        raise ValueError(error.problem) from error
+    return decision
+
+
+def _features(messages: Iterable[pb.FeatureValue]) -> Mapping[str, FeatureValue]:
+    return {message.name: _feature_value(message) for message in messages}
+
+
+def _feature_value(message: pb.FeatureValue) -> FeatureValue:
+    field = message.WhichOneof("value")
+    if field == "number":
+        return message.number
+    if field == "category":
+        return message.category
+    if field == "flag":
+        return message.flag
+    raise ValueError(f"feature {message.name!r} has no value")
+
+
+def _grid(message: pb.Grid) -> Grid:
+    return Grid(message.start_ms, message.step_ms, tuple(message.local_minutes))
+
+
+@lru_cache(maxsize=_TREES_CACHED)
+def _tree(serialised: bytes) -> Tree:
+    """Return the tree of a serialised `EligibleTree`."""
+    message = pb.EligibleTree.FromString(serialised)
+    offers, channels = tuple(message.offers), tuple(message.channels)
+    masks = [int.from_bytes(mask, "little") for mask in message.window_masks]
+    return tuple([_offer_node(offers[node.offer], node, channels, masks) for node in message.nodes])
+
+
+def _offer_node(
+    offer: str, node: pb.OfferNode, channels: tuple[str, ...], masks: list[int]
+) -> OfferNode:
+    return offer, tuple([(channels[c.channel], masks[c.window_mask]) for c in node.channels])
+
+
+def _delivery_payload(delivery: Delivery) -> bytes:
+    return pb.DeliveryRecord(
+        decision_id=delivery.decision_id,
+        delivery_id=delivery.delivery_id,
+        status=delivery.status,
+        occurred_at_ms=delivery.occurred_at_ms,
+        received_at_ms=delivery.received_at_ms,
+        actual_offer=delivery.actual_offer,
+        actual_channel=delivery.actual_channel,
+        actual_send_time_ms=delivery.actual_send_time_ms,
+        detail=delivery.detail,
+    ).SerializeToString()
+
+
+def _delivery(payload: bytes) -> Delivery:
+    record = pb.DeliveryRecord.FromString(payload)
+    return Delivery(
+        decision_id=record.decision_id,
+        delivery_id=record.delivery_id,
+        status=DeliveryStatus(record.status),
+        occurred_at_ms=record.occurred_at_ms,
+        received_at_ms=record.received_at_ms,
+        actual_offer=record.actual_offer,
+        actual_channel=record.actual_channel,
+        actual_send_time_ms=record.actual_send_time_ms,
+        detail=record.detail,
+    )
+
+
+def _reward_payload(reward: Reward) -> bytes:
+    return pb.RewardRecord(
+        decision_id=reward.decision_id,
+        reward_id=reward.reward_id,
+        name=reward.name,
+        value=reward.value,
+        occurred_at_ms=reward.occurred_at_ms,
+        received_at_ms=reward.received_at_ms,
+    ).SerializeToString()
+
+
+def _reward(payload: bytes) -> Reward:
+    record = pb.RewardRecord.FromString(payload)
+    return Reward(
+        decision_id=record.decision_id,
+        reward_id=record.reward_id,
+        name=record.name,
+        value=record.value,
+        occurred_at_ms=record.occurred_at_ms,
+        received_at_ms=record.received_at_ms,
+    )

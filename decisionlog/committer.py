@@ -1,0 +1,163 @@
+"""Group commit without a timer: take all that waits, commit it, answer, repeat.
+
+Under load a batch grows by what arrives during the commit before it, so the cost of a sync is
+shared; without load an operation waits for nobody.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
+from time import perf_counter
+from typing import Any, Final, Generic, TypeVar
+
+from decisionlog.drafts import Draft, Transaction
+from decisionlog.store import WriteTransaction
+
+MAX_BATCH_RECORDS: Final = 4096
+"""A batch ends with the operation that brings it to this size; keeps transactions bounded."""
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
+
+Operation = Callable[[Transaction], _Result]
+"""Reads and writes in the transaction it is given; what it raises goes to its own future, and then
+nothing of it is written."""
+
+OnCommit = Callable[[float, int], None]
+"""Told after each commit: how long it took in seconds, and how many operations it held."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[_Result]):
+    operation: Operation[_Result]
+    records: int
+    future: "Future[_Result]"
+
+
+class CommitterClosedError(Exception):
+    """An operation came after `Committer.close`."""
+
+
+class Committer:
+    """The one thread of this process that writes."""
+
+    def __init__(
+        self,
+        write: Callable[[], AbstractContextManager[WriteTransaction]],
+        *,
+        on_commit: OnCommit | None = None,
+        clock_s: Callable[[], float] = perf_counter,
+        max_batch_records: int = MAX_BATCH_RECORDS,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            write: Opens a write transaction that commits to disk at its end.
+            on_commit: See `OnCommit`; runs in the committing thread, so it must be quick.
+            clock_s: Monotonic, seconds.
+            max_batch_records: See `MAX_BATCH_RECORDS`.
+        """
+        self._write = write
+        self._on_commit = on_commit
+        self._clock_s = clock_s
+        self._max_batch_records = max_batch_records
+        self._waiting: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._closed = False
+        self._thread = Thread(target=self._run, name="decision-log-committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation[_Result], records: int = 1) -> "Future[_Result]":
+        """Queue an operation.
+
+        Args:
+            operation: What to do.
+            records: How many records it may write.
+
+        Returns:
+            A future that is done when the result is on disk. It fails with what the operation
+            raised, or, for all of a batch, with what the commit raised.
+
+        Raises:
+            CommitterClosed: It takes no more.
+        """
+        job = _Job(operation, records, Future[_Result]())
+        job.future.set_running_or_notify_cancel()  # what is queued will be written: no way back
+        with self._lock:
+            if self._closed:
+                raise CommitterClosedError
+            self._waiting.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Take no more, commit all that waits, end the thread."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        for batch in self._batches():
+            self._commit(batch)
+
+    def _batches(self) -> Iterator[list[_Job[Any]]]:
+        """Yield what waits, until the mark that `close` leaves."""
+        while (job := self._waiting.get()) is not None:
+            batch, is_last = self._batch(job)
+            yield batch
+            if is_last:
+                return
+
+    def _batch(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
+        batch, records = [first], first.records
+        while records < self._max_batch_records:
+            try:
+                job = self._waiting.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                return batch, True
+            batch.append(job)
+            records += job.records
+        return batch, False
+
+    def _commit(self, batch: list[_Job[Any]]) -> None:
+        started_s = self._clock_s()
+        try:
+            with self._write() as transaction:
+                answers = [_answer(job, transaction) for job in batch]
+        except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
+            answers = [_failure(job, error) for job in batch]
+        seconds = self._clock_s() - started_s
+        for answer in answers:
+            answer()
+        self._tell(seconds, len(batch))
+
+    def _tell(self, seconds: float, operations: int) -> None:
+        if self._on_commit is None:
+            return
+        try:
+            self._on_commit(seconds, operations)
+        except Exception:  # noqa: BLE001 - its faults must not stop the log
+            _log.exception("the observer of commits failed")
+
+
+def _answer(job: _Job[Any], transaction: WriteTransaction) -> Callable[[], None]:
+    """Run one operation; return what is to be done once the batch is on disk."""
+    draft = Draft(transaction)
+    try:
+        result = job.operation(draft)
+    except Exception as error:  # noqa: BLE001 - the caller's own, and nothing of it is written
+        return _failure(job, error)
+    draft.apply()
+    return partial(job.future.set_result, result)
+
+
+def _failure(job: _Job[Any], error: BaseException) -> Callable[[], None]:
+    return partial(job.future.set_exception, error)

@@ -1,0 +1,45 @@
+"""What one operation is about to write: kept aside until the operation has succeeded."""
+
+from typing import Protocol
+
+from decisionlog.store import WriteTransaction
+from decisionlog.tables import Table
+
+
+class Lookup(Protocol):
+    """Something that values can be read from."""
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """Return the value of a key, None if there is none."""
+
+
+class Transaction(Lookup, Protocol):
+    """What an operation may do; a draft of a write transaction can do it, and so can a fake."""
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        """Store a value."""
+
+
+class Draft:
+    """Reads through to the transaction, sees its own writes, writes nothing until `apply`.
+
+    So an operation that fails has written nothing, and the rest of its batch goes on.
+    """
+
+    def __init__(self, transaction: WriteTransaction) -> None:
+        self._transaction = transaction
+        self._writes: dict[tuple[Table, bytes], bytes] = {}
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """Return the value of a key, None if there is none."""
+        written = self._writes.get((table, key))
+        return self._transaction.get(table, key) if written is None else written
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        """Note a value."""
+        self._writes[table, key] = value
+
+    def apply(self) -> None:
+        """Write all that was noted."""
+        for (table, key), value in self._writes.items():
+            self._transaction.put(table, key, value)

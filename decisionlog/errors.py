@@ -1,0 +1,241 @@
+"""What can go wrong with the log: one tree of errors that carry facts and know no transport."""
+# ruff: noqa: N818 - errors are named for what happened, as the wire's reasons are
+
+from pathlib import Path
+from uuid import UUID
+
+
+class DecisionLogError(Exception):
+    """The root of the tree: catch it to catch all that this package raises on purpose.
+
+    The arguments of every error are its attributes, so that errors survive pickling between
+    processes.
+    """
+
+
+class InvalidRecord(DecisionLogError):
+    """A record cannot be stored as it is; a fault of the code that made it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"this record cannot be stored: {self.problem}"
+
+
+class MalformedDecisionId(DecisionLogError):
+    """A text is not the id of a decision."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return (
+            f"{self.text[:64]!r} is not a decision id: give the id as it was returned, "
+            "a UUID of version 7 in 36 characters"
+        )
+
+
+class DecisionIdReused(DecisionLogError):
+    """Two different decisions have one id: the source of the ids is broken."""
+
+    def __init__(self, decision_id: bytes) -> None:
+        super().__init__(decision_id)
+        self.decision_id = decision_id
+
+    def __str__(self) -> str:
+        return (
+            f"another decision already has the id {UUID(bytes=self.decision_id)}: "
+            "check the clock and the source of randomness, then decide again"
+        )
+
+
+class RequestIdReused(DecisionLogError):
+    """A request id came back with another request."""
+
+    def __init__(self, decision_id: bytes) -> None:
+        super().__init__(decision_id)
+        self.decision_id = decision_id
+        """The decision that answered the first request, 16 bytes."""
+
+    def __str__(self) -> str:
+        return (
+            f"this request id was used for another request, which decision "
+            f"{UUID(bytes=self.decision_id)} answered: give every request an id of its own"
+        )
+
+
+class DeliveryIdReused(DecisionLogError):
+    """A delivery id came back with another report on the same decision."""
+
+    def __init__(self, decision_id: bytes, delivery_id: str) -> None:
+        super().__init__(decision_id, delivery_id)
+        self.decision_id = decision_id
+        self.delivery_id = delivery_id
+
+    def __str__(self) -> str:
+        return (
+            f"delivery id {self.delivery_id!r} was used for another report on decision "
+            f"{UUID(bytes=self.decision_id)}: give every report an id of its own"
+        )
+
+
+class RewardIdReused(DecisionLogError):
+    """A reward id came back with another reward of the same decision."""
+
+    def __init__(self, decision_id: bytes, reward_id: str) -> None:
+        super().__init__(decision_id, reward_id)
+        self.decision_id = decision_id
+        self.reward_id = reward_id
+
+    def __str__(self) -> str:
+        return (
+            f"reward id {self.reward_id!r} was used for another reward of decision "
+            f"{UUID(bytes=self.decision_id)}: give every reward an id of its own"
+        )
+
+
+class DamagedRecord(DecisionLogError):
+    """What was read is not what was written."""
+
+    def __init__(self, table: str, key: bytes, problem: str) -> None:
+        super().__init__(table, key, problem)
+        self.table = table
+        self.key = key
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"the record {self.key.hex()} of table {self.table} is damaged ({self.problem}): "
+            "check the disk and restore the log from a backup"
+        )
+
+
+class LogFull(DecisionLogError):
+    """There is no room left; nothing was written."""
+
+    def __init__(self, directory: Path, problem: str) -> None:
+        super().__init__(directory, problem)
+        self.directory = directory
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"the log in {self.directory} has no room left ({self.problem}): nothing was stored; "
+            "free disk space or open it with a larger map"
+        )
+
+
+class LogUnavailable(DecisionLogError):
+    """The log cannot be read or written now; nothing was written."""
+
+    def __init__(self, directory: Path, problem: str) -> None:
+        super().__init__(directory, problem)
+        self.directory = directory
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the log in {self.directory} is not available: {self.problem}"
+
+
+class LogMissing(LogUnavailable):
+    """There is no log in the directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, "there is none; start the server on it first")
+        self.args = (directory,)
+
+
+class LogClosed(LogUnavailable):
+    """The log was closed by its owner."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, "it is closed; open it again")
+        self.args = (directory,)
+
+
+class LogReadOnly(DecisionLogError):
+    """A write was asked of a log that was opened for reading."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"the log in {self.directory} was opened for reading only: open it for writing"
+
+
+class LogDamaged(DecisionLogError):
+    """The file itself is broken, not a single record."""
+
+    def __init__(self, directory: Path, problem: str) -> None:
+        super().__init__(directory, problem)
+        self.directory = directory
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"the file of the log in {self.directory} is damaged ({self.problem}): "
+            "check the disk and restore the log from a backup"
+        )
+
+
+class UnknownSchema(DecisionLogError):
+    """The log was written by another version of this program."""
+
+    def __init__(self, directory: Path, found: int | None, supported: int) -> None:
+        super().__init__(directory, found, supported)
+        self.directory = directory
+        self.found = found
+        """None if the file says nothing of a schema."""
+        self.supported = supported
+
+    def __str__(self) -> str:
+        found = "no schema at all" if self.found is None else f"schema {self.found}"
+        return (
+            f"the log in {self.directory} has {found}, this program reads schema "
+            f"{self.supported}: use the version of the program that wrote it, or migrate the log"
+        )
+
+
+class KeyFileError(DecisionLogError):
+    """The key file cannot be used."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the key file {self.path} cannot be used: {self.problem}"
+
+
+class KeyRequired(DecisionLogError):
+    """A new log cannot be begun without a key."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"a new log in {self.directory} needs a key: give the key file"
+
+
+class WrongKey(DecisionLogError):
+    """The key is not the one that the log was written with."""
+
+    def __init__(self, directory: Path, found: bytes, expected: bytes) -> None:
+        super().__init__(directory, found, expected)
+        self.directory = directory
+        self.found = found
+        """Fingerprint of the key that was given."""
+        self.expected = expected
+        """Fingerprint of the log's key."""
+
+    def __str__(self) -> str:
+        return (
+            f"the log in {self.directory} was written with the key {self.expected.hex()}, "
+            f"not with {self.found.hex()}: give the key file that it was begun with"
+        )

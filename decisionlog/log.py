@@ -1,0 +1,255 @@
+"""The decision log as server and replay see it: durable before it answers, each report once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+from typing import Final, Self, TypeVar
+
+from decisionlog import scan as scanning
+from decisionlog import schema
+from decisionlog.codec import decode_decision, decode_request
+from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
+from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
+from decisionlog.keys import Keys
+from decisionlog.operations import (
+    DELIVERY,
+    REWARD,
+    RecordDecisions,
+    StoreReports,
+    answered_by,
+    new_decision,
+    new_report,
+)
+from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
+from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
+from decisionlog.schema import Counter
+from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
+from decisionlog.tables import Table
+
+_NS_PER_MS: Final = 1_000_000
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the log holds, at one moment."""
+
+    decisions: int
+    deliveries: int
+    rewards: int
+    requests: int
+    """Request ids that are remembered."""
+    deliveries_repeated: int
+    """Reports that were taken before and are not stored again."""
+    rewards_repeated: int
+    """Reports that were taken before and are not stored again."""
+
+
+def _now_ms() -> int:
+    return time_ns() // _NS_PER_MS
+
+
+class DecisionLog:
+    """One log, open in this process; other processes may have it open as well.
+
+    All methods may be called from any thread.
+    """
+
+    def __init__(self, store: Store, committer: Committer | None) -> None:
+        """Join the parts; `open` is the usual way.
+
+        Args:
+            store: Prepared or checked by `schema`.
+            committer: Writes to the store; None for a log that is only read.
+        """
+        self._store = store
+        self._committer = committer
+
+    @classmethod
+    def open(  # noqa: PLR0913 - what is injected stands in the open
+        cls,
+        directory: Path,
+        *,
+        keys: Keys | None,
+        read_only: bool = False,
+        map_size_bytes: int = DEFAULT_MAP_SIZE_BYTES,
+        clock_ms: Callable[[], int] = _now_ms,
+        on_commit: OnCommit | None = None,
+    ) -> Self:
+        """Open the log of a data directory; begin one if there is none and it is to be written.
+
+        Args:
+            directory: The data directory.
+            keys: Must be those that the log was begun with. None: not checked; enough to read, and
+                to write to a log that exists.
+            read_only: Never write.
+            map_size_bytes: The most that the file can grow to; readers take the writer's.
+            clock_ms: Unix time, noted in a new log.
+            on_commit: Told of every commit: seconds, operations.
+
+        Raises:
+            LogMissing: There is none to read.
+            KeyRequired: A new log was to be begun without keys.
+            WrongKey: The log was begun with other keys.
+            UnknownSchema: The log was written by another version of the program.
+            LogDamaged: The file is broken.
+            LogUnavailable: The file cannot be opened, or is open in this process already.
+        """
+        fingerprint = None if keys is None else keys.fingerprint
+        store = Store(directory, read_only=read_only, map_size_bytes=map_size_bytes)
+        try:
+            if read_only:
+                schema.check(store, fingerprint)
+                return cls(store, None)
+            schema.prepare(store, fingerprint, clock_ms())
+            return cls(store, Committer(store.write, on_commit=on_commit))
+        except BaseException:
+            store.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what waits, then close the file."""
+        if self._committer is not None:
+            self._committer.close()
+        self._store.close()
+
+    def record(
+        self, decisions: Sequence[tuple[Decision, bytes | None]]
+    ) -> list[Decision | DecisionLogError]:
+        """Store decisions; return when they are on disk.
+
+        Args:
+            decisions: Each with its `Keys.request_key`, or None if its request has no id.
+
+        Returns:
+            For each: the very object that was given, if it was stored now; the decision that
+            answered the same request before, read from the log (`is not` the given one); or an
+            error, and nothing of this one was stored: RequestIdReused (same request id, another
+            digest), DecisionIdReused, DamagedRecord (the earlier one).
+
+        Raises:
+            InvalidRecord: One of them has no stored form; nothing was stored.
+            LogFull: There is no room; nothing was stored.
+            LogUnavailable: The log cannot be written; nothing was acknowledged.
+        """
+        return self.submit(decisions).result()
+
+    def submit(
+        self, decisions: Sequence[tuple[Decision, bytes | None]]
+    ) -> Future[list[Decision | DecisionLogError]]:
+        """Do as `record`, but return at once.
+
+        Returns:
+            A future that is done when the decisions are on disk. It cannot be cancelled.
+        """
+        operation = RecordDecisions([new_decision(*each) for each in decisions])
+        return self._submit(operation, len(decisions))
+
+    def report_deliveries(
+        self, deliveries: Sequence[Delivery]
+    ) -> list[ReportOutcome | DecisionLogError]:
+        """Store reports on deliveries; return when they are on disk.
+
+        A report with the id of an earlier one is a repeat if it says the same. The time of receipt
+        does not count; the time of occurrence does not if both were stamped on receipt, that is,
+        if in both `occurred_at_ms` equals `received_at_ms`.
+
+        Returns:
+            For each: ACCEPTED; REPEATED (counted, not stored again); UNMATCHED (stored, but there
+            is no such decision yet); or an error, and nothing of this one was stored:
+            DeliveryIdReused (the earlier one says something else), DamagedRecord (the earlier one).
+
+        Raises:
+            InvalidRecord: One of them has no stored form; nothing was stored.
+            LogFull: There is no room; nothing was stored.
+            LogUnavailable: The log cannot be written; nothing was acknowledged.
+        """
+        operation = StoreReports(DELIVERY, [new_report(DELIVERY, each) for each in deliveries])
+        return self._submit(operation, len(deliveries)).result()
+
+    def report_rewards(self, rewards: Sequence[Reward]) -> list[ReportOutcome | DecisionLogError]:
+        """Store rewards; return when they are on disk.
+
+        Repeats, results and errors are those of `report_deliveries`, with RewardIdReused.
+        """
+        operation = StoreReports(REWARD, [new_report(REWARD, each) for each in rewards])
+        return self._submit(operation, len(rewards)).result()
+
+    def find_request(self, request_key: bytes) -> Decision | None:
+        """Return the decision that answered a request; compare its digest before using it.
+
+        Args:
+            request_key: From `Keys.request_key`.
+
+        Raises:
+            DamagedRecord: The request or its decision is damaged.
+        """
+        with self._store.read() as transaction:
+            found = transaction.get(Table.REQUESTS, request_key)
+            if found is None:
+                return None
+            decision_id, _ = decode_request(request_key, found)
+            return answered_by(transaction, request_key, decision_id)
+
+    def decision(self, decision_id: bytes) -> Decision | None:
+        """Return a decision by its id, None if there is none.
+
+        Raises:
+            DamagedRecord: It is not what was written.
+        """
+        with self._store.read() as transaction:
+            value = transaction.get(Table.DECISIONS, decision_id)
+        return None if value is None else decode_decision(decision_id, value)
+
+    def scan(
+        self,
+        *,
+        start: bytes = b"",
+        until: bytes | None = None,
+        slice_size: int = DEFAULT_SLICE_SIZE,
+        on_damage: OnDamage = raise_damage,
+    ) -> Iterator[LoggedDecision]:
+        """Yield decisions with their reports, in the order of their ids; see `scan.scan`."""
+        return scanning.scan(
+            self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
+        )
+
+    def orphans(
+        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+    ) -> Iterator[Delivery | Reward]:
+        """Yield the reports on decisions that the log does not hold; see `scan.orphans`."""
+        return scanning.orphans(self._store, slice_size=slice_size, on_damage=on_damage)
+
+    def counts(self) -> Counts:
+        """Return what the log holds, at one moment."""
+        with self._store.read() as transaction:
+            return Counts(
+                decisions=transaction.count(Table.DECISIONS),
+                deliveries=transaction.count(Table.DELIVERIES),
+                rewards=transaction.count(Table.REWARDS),
+                requests=transaction.count(Table.REQUESTS),
+                deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
+                rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
+            )
+
+    def created_at_ms(self) -> int:
+        """Return when the log was begun, Unix time."""
+        with self._store.read() as transaction:
+            return schema.created_at_ms(transaction)
+
+    def _submit(self, operation: Operation[_Result], records: int) -> Future[_Result]:
+        if self._committer is None:
+            raise LogReadOnly(self._store.directory)
+        try:
+            return self._committer.submit(operation, records)
+        except CommitterClosedError as error:
+            raise LogClosed(self._store.directory) from error

@@ -1,0 +1,214 @@
+"""What is done inside a write transaction: each rule of idempotency stands here, once.
+
+Records are encoded before an operation is queued, so that the one writer only looks up and puts.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Final, Generic, TypeVar
+
+from decisionlog.codec import (
+    decode_decision,
+    decode_delivery,
+    decode_request,
+    decode_reward,
+    encode_decision,
+    encode_delivery,
+    encode_request,
+    encode_reward,
+)
+from decisionlog.drafts import Lookup, Transaction
+from decisionlog.errors import (
+    DamagedRecord,
+    DecisionIdReused,
+    DecisionLogError,
+    DeliveryIdReused,
+    RequestIdReused,
+    RewardIdReused,
+)
+from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
+from decisionlog.schema import Counter, increase
+from decisionlog.tables import Table, report_key
+
+_Report = TypeVar("_Report", Delivery, Reward)
+
+
+@dataclass(frozen=True, slots=True)
+class NewDecision:
+    """A decision, ready to be written."""
+
+    decision: Decision
+    value: bytes
+    request_key: bytes | None
+    request_value: bytes
+
+
+def new_decision(decision: Decision, request_key: bytes | None) -> NewDecision:
+    """Encode a decision.
+
+    Raises:
+        InvalidRecord: It has no stored form.
+    """
+    request_value = encode_request(decision.decision_id, decision.request_digest)
+    return NewDecision(decision, encode_decision(decision), request_key, request_value)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecisions:
+    """Stores decisions whose requests were not answered before."""
+
+    news: Sequence[NewDecision]
+
+    def __call__(self, transaction: Transaction) -> list[Decision | DecisionLogError]:
+        """Return for each the decision in force, or why there is none."""
+        return [_record(transaction, new) for new in self.news]
+
+
+def _record(transaction: Transaction, new: NewDecision) -> Decision | DecisionLogError:
+    try:
+        return _earlier(transaction, new) or _store_decision(transaction, new)
+    except DecisionLogError as error:
+        return error
+
+
+def _earlier(transaction: Transaction, new: NewDecision) -> Decision | None:
+    """Return the decision that answered this request before, if one did."""
+    if new.request_key is None:
+        return None
+    found = transaction.get(Table.REQUESTS, new.request_key)
+    if found is None:
+        return None
+    decision_id, request_digest = decode_request(new.request_key, found)
+    if request_digest != new.decision.request_digest:
+        raise RequestIdReused(decision_id)
+    return answered_by(transaction, new.request_key, decision_id)
+
+
+def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> Decision:
+    """Return the decision that a request points to.
+
+    Raises:
+        DamagedRecord: It is not there.
+    """
+    value = transaction.get(Table.DECISIONS, decision_id)
+    if value is None:
+        raise DamagedRecord(Table.REQUESTS, request_key, "its decision is missing")
+    return decode_decision(decision_id, value)
+
+
+def _store_decision(transaction: Transaction, new: NewDecision) -> Decision:
+    decision_id = new.decision.decision_id
+    stored = transaction.get(Table.DECISIONS, decision_id)
+    if stored is not None and stored != new.value:
+        raise DecisionIdReused(decision_id)
+    transaction.put(Table.DECISIONS, decision_id, new.value)
+    if new.request_key is not None:
+        transaction.put(Table.REQUESTS, new.request_key, new.request_value)
+    return new.decision
+
+
+@dataclass(frozen=True, slots=True)
+class ReportKind(Generic[_Report]):
+    """How deliveries and rewards differ in their storing."""
+
+    table: Table
+    repeated: Counter
+    caller_id: Callable[[_Report], str]
+    encode: Callable[[_Report], bytes]
+    decode: Callable[[bytes, bytes], _Report]
+    reused: Callable[[bytes, str], DecisionLogError]
+
+
+DELIVERY: Final[ReportKind[Delivery]] = ReportKind(
+    Table.DELIVERIES,
+    Counter.DELIVERIES_REPEATED,
+    attrgetter("delivery_id"),
+    encode_delivery,
+    decode_delivery,
+    DeliveryIdReused,
+)
+REWARD: Final[ReportKind[Reward]] = ReportKind(
+    Table.REWARDS,
+    Counter.REWARDS_REPEATED,
+    attrgetter("reward_id"),
+    encode_reward,
+    decode_reward,
+    RewardIdReused,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewReport(Generic[_Report]):
+    """A delivery or a reward, ready to be written."""
+
+    report: _Report
+    key: bytes
+    value: bytes
+
+
+def new_report(kind: ReportKind[_Report], report: _Report) -> NewReport[_Report]:
+    """Encode a report.
+
+    Raises:
+        InvalidRecord: It has no stored form.
+    """
+    value = kind.encode(report)
+    return NewReport(report, report_key(report.decision_id, kind.caller_id(report)), value)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReports(Generic[_Report]):
+    """Stores deliveries or rewards, each once."""
+
+    kind: ReportKind[_Report]
+    news: Sequence[NewReport[_Report]]
+
+    def __call__(self, transaction: Transaction) -> list[ReportOutcome | DecisionLogError]:
+        """Return for each how it was taken, or why it was not."""
+        return [_store_report(transaction, self.kind, new) for new in self.news]
+
+
+def _store_report(
+    transaction: Transaction, kind: ReportKind[_Report], new: NewReport[_Report]
+) -> ReportOutcome | DecisionLogError:
+    found = transaction.get(kind.table, new.key)
+    if found is not None:
+        return _taken_before(transaction, kind, new, found)
+    transaction.put(kind.table, new.key, new.value)
+    if transaction.get(Table.DECISIONS, new.report.decision_id) is None:
+        return ReportOutcome.UNMATCHED
+    return ReportOutcome.ACCEPTED
+
+
+def _taken_before(
+    transaction: Transaction, kind: ReportKind[_Report], new: NewReport[_Report], found: bytes
+) -> ReportOutcome | DecisionLogError:
+    try:
+        stored = kind.decode(new.key, found)
+        if not _is_repeat(kind, stored, new.report):
+            return kind.reused(new.report.decision_id, kind.caller_id(new.report))
+        increase(transaction, kind.repeated)
+    except DecisionLogError as error:
+        return error
+    return ReportOutcome.REPEATED
+
+
+def _is_repeat(kind: ReportKind[_Report], stored: _Report, new: _Report) -> bool:
+    """Tell whether two reports say the same.
+
+    When they were received does not count. When it occurred does, unless the caller left it to us
+    both times: then both were stamped with the time of their receipt.
+    """
+    same_time = stored.occurred_at_ms == new.occurred_at_ms or (
+        _is_stamped(stored) and _is_stamped(new)
+    )
+    retimed = replace(
+        new, occurred_at_ms=stored.occurred_at_ms, received_at_ms=stored.received_at_ms
+    )
+    # As bytes, since a NaN is not equal to itself.
+    return same_time and kind.encode(retimed) == kind.encode(stored)
+
+
+def _is_stamped(report: Delivery | Reward) -> bool:
+    return report.occurred_at_ms == report.received_at_ms

@@ -1,0 +1,191 @@
+"""Reads the log in the order of its decisions, in slices of bounded size.
+
+Every slice is one short read transaction: a long one would keep freed pages from being used again
+and bloat the file for ever. So a slice is one moment, and what is written during a scan may or may
+not be seen; bound a scan with `until` to keep away from the moving end. Rows are decoded after
+their transaction has ended, so the consumer may take as long as it likes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Final, NamedTuple, TypeVar
+
+from decisionlog.codec import decode_decision, decode_delivery, decode_reward
+from decisionlog.errors import DamagedRecord
+from decisionlog.records import Decision, Delivery, Reward
+from decisionlog.store import Cursor, ReadTransaction, Store
+from decisionlog.tables import ID_BYTES, Table
+
+DEFAULT_SLICE_SIZE: Final = 1000
+
+OnDamage = Callable[[DamagedRecord], None]
+
+_Record = TypeVar("_Record")
+
+
+class _Row(NamedTuple):
+    key: bytes
+    value: bytes
+
+
+class _RawDecision(NamedTuple):
+    decision: _Row
+    deliveries: list[_Row]
+    rewards: list[_Row]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDecision:
+    """A decision with all that was reported on it."""
+
+    decision: Decision
+    deliveries: tuple[Delivery, ...]
+    """In the order of their keys, which says nothing of time."""
+    rewards: tuple[Reward, ...]
+    """In the order of their keys, which says nothing of time."""
+
+
+def raise_damage(damage: DamagedRecord) -> None:
+    """Stop at the first damaged record."""
+    raise damage
+
+
+def scan(
+    store: Store,
+    *,
+    start: bytes = b"",
+    until: bytes | None = None,
+    slice_size: int = DEFAULT_SLICE_SIZE,
+    on_damage: OnDamage = raise_damage,
+) -> Iterator[LoggedDecision]:
+    """Yield decisions with their reports, in the order of their ids.
+
+    Args:
+        store: Where to read.
+        start: The first id, or a `lower_bound`.
+        until: The first id that is left out; None: up to the end.
+        slice_size: Decisions read in one transaction.
+        on_damage: Told of each damaged record, which is then left out.
+
+    Raises:
+        DamagedRecord: Raised by the default `on_damage`.
+        ValueError: The slice size is below 1.
+    """
+    _check_slice_size(slice_size)
+    while True:
+        with store.read() as transaction:
+            raws = _decision_slice(transaction, start, until, slice_size)
+        for raw in raws:
+            yield from _logged(raw, on_damage)
+        if len(raws) < slice_size:
+            return
+        start = _after(raws[-1].decision.key)
+
+
+def orphans(
+    store: Store, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+) -> Iterator[Delivery | Reward]:
+    """Yield the deliveries, then the rewards, whose decision is not in the log.
+
+    Args:
+        store: Where to read.
+        slice_size: Reports looked at in one transaction.
+        on_damage: Told of each damaged record, which is then left out.
+
+    Raises:
+        DamagedRecord: Raised by the default `on_damage`.
+        ValueError: The slice size is below 1.
+    """
+    _check_slice_size(slice_size)
+    for row in _orphan_rows(store, Table.DELIVERIES, slice_size):
+        yield from _decoded(decode_delivery, row, on_damage)
+    for row in _orphan_rows(store, Table.REWARDS, slice_size):
+        yield from _decoded(decode_reward, row, on_damage)
+
+
+def _check_slice_size(slice_size: int) -> None:
+    if slice_size < 1:
+        raise ValueError(f"a slice of {slice_size} decisions never ends")
+
+
+def _after(key: bytes) -> bytes:
+    """Return the key that comes next after a key."""
+    return key + b"\0"
+
+
+def _rows(cursor: Cursor, start: bytes) -> Iterator[_Row]:
+    there = cursor.set_range(start)
+    while there:
+        yield _Row(cursor.key(), cursor.value())
+        there = cursor.next()
+
+
+def _decision_slice(
+    transaction: ReadTransaction, start: bytes, until: bytes | None, slice_size: int
+) -> list[_RawDecision]:
+    deliveries = transaction.cursor(Table.DELIVERIES)
+    rewards = transaction.cursor(Table.REWARDS)
+    raws: list[_RawDecision] = []
+    for row in _rows(transaction.cursor(Table.DECISIONS), start):
+        if len(raws) == slice_size or (until is not None and row.key >= until):
+            break
+        raws.append(_RawDecision(row, _reports(deliveries, row.key), _reports(rewards, row.key)))
+    return raws
+
+
+def _reports(cursor: Cursor, decision_id: bytes) -> list[_Row]:
+    """Return the reports on one decision, and leave the cursor behind them."""
+    # The cursor stands behind the reports on the decision before, or nowhere yet. Orphans in
+    # between are jumped over, however many they are.
+    if cursor.key() < decision_id and not cursor.set_range(decision_id):
+        return []
+    found = []
+    while cursor.key()[:ID_BYTES] == decision_id:
+        found.append(_Row(cursor.key(), cursor.value()))
+        if not cursor.next():
+            break
+    return found
+
+
+def _orphan_rows(store: Store, table: Table, slice_size: int) -> Iterator[_Row]:
+    start = b""
+    while True:
+        with store.read() as transaction:
+            rows = list(islice(_rows(transaction.cursor(table), start), slice_size))
+            found = _without_decision(transaction, rows)
+        yield from found
+        if len(rows) < slice_size:
+            return
+        start = _after(rows[-1].key)
+
+
+def _without_decision(transaction: ReadTransaction, rows: list[_Row]) -> list[_Row]:
+    ids = {row.key[:ID_BYTES] for row in rows}
+    unknown = {id_ for id_ in ids if transaction.get(Table.DECISIONS, id_) is None}
+    return [row for row in rows if row.key[:ID_BYTES] in unknown]
+
+
+def _logged(raw: _RawDecision, on_damage: OnDamage) -> Iterator[LoggedDecision]:
+    deliveries = _all_decoded(decode_delivery, raw.deliveries, on_damage)
+    rewards = _all_decoded(decode_reward, raw.rewards, on_damage)
+    for decision in _decoded(decode_decision, raw.decision, on_damage):
+        yield LoggedDecision(decision, deliveries, rewards)
+
+
+def _all_decoded(
+    decode: Callable[[bytes, bytes], _Record], rows: list[_Row], on_damage: OnDamage
+) -> tuple[_Record, ...]:
+    return tuple(chain.from_iterable(_decoded(decode, row, on_damage) for row in rows))
+
+
+def _decoded(
+    decode: Callable[[bytes, bytes], _Record], row: _Row, on_damage: OnDamage
+) -> Iterator[_Record]:
+    """Yield the record of a row, or nothing if it is damaged."""
+    try:
+        record = decode(row.key, row.value)
+    except DamagedRecord as damage:
+        on_damage(damage)
+    else:
+        yield record

@@ -1,0 +1,117 @@
+"""What the table `meta` holds: the schema's version, the key's fingerprint, counters."""
+
+import struct
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from decisionlog.codec import seal, unseal
+from decisionlog.drafts import Lookup, Transaction
+from decisionlog.errors import (
+    DamagedRecord,
+    KeyRequired,
+    LogMissing,
+    UnknownSchema,
+    WrongKey,
+)
+from decisionlog.store import ReadTransaction, Store
+from decisionlog.tables import Table
+
+SCHEMA_VERSION: Final = 1
+
+_SCHEMA: Final = b"schema"
+_FINGERPRINT: Final = b"key_fingerprint"
+_CREATED_AT_MS: Final = b"created_at_ms"
+_NUMBER: Final = struct.Struct(">Q")
+
+
+class Counter(StrEnum):
+    """Something that is counted in the transaction in which it happens."""
+
+    DELIVERIES_REPEATED = "deliveries_repeated"
+    REWARDS_REPEATED = "rewards_repeated"
+
+
+def prepare(store: Store, fingerprint: bytes | None, created_at_ms: int) -> None:
+    """Begin a log if there is none, check the one that is there.
+
+    Args:
+        store: Open for writing.
+        fingerprint: Of the key in use; None skips the check, but cannot begin a log.
+        created_at_ms: Unix time, noted in a new log.
+
+    Raises:
+        KeyRequired: There is no log and no key to begin one with.
+        UnknownSchema: Another version of the program wrote it; nothing was changed.
+        WrongKey: It was written with another key; nothing was changed.
+    """
+    with store.write() as transaction:
+        is_new = not store.has_table(transaction, Table.META)
+        if is_new and fingerprint is None:
+            raise KeyRequired(store.directory)
+        if not is_new:
+            _check(store.directory, transaction, fingerprint)
+        store.open_tables(transaction)
+        if is_new and fingerprint is not None:
+            transaction.put(Table.META, _SCHEMA, _number(SCHEMA_VERSION))
+            transaction.put(Table.META, _FINGERPRINT, seal(fingerprint))
+            transaction.put(Table.META, _CREATED_AT_MS, _number(created_at_ms))
+
+
+def check(store: Store, fingerprint: bytes | None) -> None:
+    """Open and check a log that is only read.
+
+    Raises:
+        LogMissing: There is none.
+        UnknownSchema: Another version of the program wrote it.
+        WrongKey: It was written with another key.
+    """
+    with store.read() as transaction:
+        if not store.has_table(transaction, Table.META):
+            raise LogMissing(store.directory)
+        _check(store.directory, transaction, fingerprint)
+        store.open_tables(transaction)
+
+
+def created_at_ms(transaction: ReadTransaction) -> int:
+    """Return when the log was begun, Unix time."""
+    return _read_number(transaction, _CREATED_AT_MS) or 0
+
+
+def count(transaction: ReadTransaction, counter: Counter) -> int:
+    """Return the value of a counter."""
+    return _read_number(transaction, counter.encode()) or 0
+
+
+def increase(transaction: Transaction, counter: Counter) -> None:
+    """Add one to a counter."""
+    key = counter.encode()
+    transaction.put(Table.META, key, _number((_read_number(transaction, key) or 0) + 1))
+
+
+def _check(directory: Path, transaction: ReadTransaction, fingerprint: bytes | None) -> None:
+    version = _read_number(transaction, _SCHEMA)
+    if version != SCHEMA_VERSION:
+        raise UnknownSchema(directory, version, SCHEMA_VERSION)
+    expected = _read(transaction, _FINGERPRINT)
+    if fingerprint is not None and fingerprint != expected:
+        raise WrongKey(directory, fingerprint, expected or b"")
+
+
+def _read(transaction: Lookup, key: bytes) -> bytes | None:
+    value = transaction.get(Table.META, key)
+    return None if value is None else unseal(Table.META, key, value)
+
+
+def _read_number(transaction: Lookup, key: bytes) -> int | None:
+    payload = _read(transaction, key)
+    if payload is None:
+        return None
+    if len(payload) != _NUMBER.size:
+        raise DamagedRecord(Table.META, key, "it is not a number")
+    number: int = _NUMBER.unpack(payload)[0]
+    return number
+
+
+def _number(value: int) -> bytes:
+    return seal(_NUMBER.pack(value))

@@ -1,0 +1,240 @@
+"""The tables on disk: the one module that knows LMDB and what its errors mean.
+
+One environment for each data directory. Several processes may have it open; each opens it once.
+LMDB syncs every commit to disk, so what `write` has left is durable. Fault model: a crash at any
+moment leaves the last commit; a broken disk can break the file, which is reported, not repaired.
+"""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+import lmdb
+
+from decisionlog.errors import (
+    DecisionLogError,
+    LogClosed,
+    LogDamaged,
+    LogFull,
+    LogMissing,
+    LogReadOnly,
+    LogUnavailable,
+)
+from decisionlog.tables import Table
+
+DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
+"""The file is sparse and grows only with its content; a map that grew later, under several
+writers, would be a risk."""
+
+_ENGINE: Final = 0  # LMDB 0.9
+_MAX_TABLES: Final = 32
+_MAX_READERS: Final = 1024
+_SPARE_TRANSACTIONS: Final = 16
+_DIRECTORY_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# LMDB reports a write that a full disk cut short as EIO.
+_NO_ROOM_LEFT_BYTES: Final = 1024 * 1024
+_DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
+_EXPLANATIONS: Final = {
+    lmdb.MapResizedError: "another process gave it a larger map; open it again with that size",
+    lmdb.ReadersFullError: f"more than {_MAX_READERS} readers have it open; stop some",
+    lmdb.PanicError: "a write failed half-way; open it again",
+}
+
+
+class Cursor(Protocol):
+    """A position in a table, in the order of the keys; where there is no row, the key is empty."""
+
+    def set_range(self, key: bytes, /) -> bool:
+        """Go to the first row whose key is not below; tell whether there is one."""
+
+    def next(self) -> bool:
+        """Go to the next row; tell whether there is one."""
+
+    def key(self) -> bytes:
+        """Return the key here."""
+
+    def value(self) -> bytes:
+        """Return the value here."""
+
+
+class ReadTransaction:
+    """One moment of the log. Keep it short: a long one bloats the file for ever."""
+
+    def __init__(self, store: "Store", transaction: "lmdb.Transaction[bytes]") -> None:
+        self._store = store
+        self._transaction = transaction
+        self._tables = store.tables
+
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """Return the value of a key, None if there is none."""
+        try:
+            return self._transaction.get(key, db=self._tables[table])
+        except lmdb.Error as error:
+            raise self._store.translation(error) from error
+
+    def open_table(self, table: Table, *, create: bool) -> "lmdb._Database":
+        """Return the handle of a table; only the store needs it."""
+        return self._transaction.env.open_db(table.encode(), txn=self._transaction, create=create)
+
+    def cursor(self, table: Table) -> Cursor:
+        """Return a cursor that lives as long as this transaction."""
+        return self._transaction.cursor(self._tables[table])
+
+    def count(self, table: Table) -> int:
+        """Return the number of rows."""
+        return self._transaction.stat(self._tables[table])["entries"]
+
+
+class WriteTransaction(ReadTransaction):
+    """The only writer of the log, in all processes, while it lasts. It never changes threads."""
+
+    def put(self, table: Table, key: bytes, value: bytes) -> None:
+        """Store a value, in the place of an earlier one if there is one."""
+        database = self._tables[table]
+        # Decisions come nearly in order. Appending fills pages that would otherwise split in half;
+        # it refuses a key that is not the last.
+        if table is Table.DECISIONS and self._transaction.put(key, value, append=True, db=database):
+            return
+        self._transaction.put(key, value, db=database)
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        """Remove a row; tell whether there was one."""
+        return self._transaction.delete(key, db=self._tables[table])
+
+
+class Store:
+    """The environment of one data directory."""
+
+    def __init__(
+        self, directory: Path, *, read_only: bool = False, map_size_bytes: int | None = None
+    ) -> None:
+        """Open the environment, and make it if it is to be written.
+
+        Args:
+            directory: The data directory; the files lie in its `log`.
+            read_only: Never write; the log must exist.
+            map_size_bytes: The most that the file can hold. Readers take the writer's.
+
+        Raises:
+            LogMissing: There is none to read.
+            LogDamaged: The file is none of LMDB's.
+            LogUnavailable: The operating system refuses it, or this process has it open already.
+        """
+        self.directory = directory
+        self.read_only = read_only
+        self._path = directory / "log"
+        self._closed = False
+        self.tables: dict[Table, lmdb._Database] = {}
+        with self._translated():
+            self._environment = self._open(map_size_bytes or DEFAULT_MAP_SIZE_BYTES)
+            if not read_only:
+                self._environment.reader_check()  # clears what killed readers left
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the environment; transactions in it must have ended."""
+        self._closed = True
+        self._environment.close()
+
+    @contextmanager
+    def read(self) -> Iterator[ReadTransaction]:
+        """Hold one moment of the log.
+
+        Raises:
+            DecisionLogError: For any error of LMDB within, see `LogUnavailable` and its like.
+        """
+        with self._translated(), self._environment.begin() as transaction:
+            yield ReadTransaction(self, transaction)
+
+    @contextmanager
+    def write(self) -> Iterator[WriteTransaction]:
+        """Be the only writer; commit to disk at the end, or undo everything if anything is raised.
+
+        Raises:
+            LogReadOnly: This store only reads.
+            LogFull: There is no room left on the disk or in the map.
+            DecisionLogError: For any other error of LMDB.
+        """
+        if self.read_only:
+            raise LogReadOnly(self.directory)
+        with self._translated(), self._environment.begin(write=True) as transaction:
+            yield WriteTransaction(self, transaction)
+
+    def open_tables(self, transaction: ReadTransaction) -> None:
+        """Open all tables in a transaction, and make them if it can write.
+
+        Raises:
+            LogMissing: A table is missing and cannot be made.
+        """
+        create = isinstance(transaction, WriteTransaction)
+        for table in Table:
+            self.tables[table] = self._open_table(transaction, table, create=create)
+
+    def has_table(self, transaction: ReadTransaction, table: Table) -> bool:
+        """Tell whether a table exists, and open it if so."""
+        try:
+            self.tables[table] = self._open_table(transaction, table, create=False)
+        except LogMissing:
+            return False
+        return True
+
+    def _open_table(
+        self, transaction: ReadTransaction, table: Table, *, create: bool
+    ) -> "lmdb._Database":
+        try:
+            return transaction.open_table(table, create=create)
+        except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
+            raise LogMissing(self.directory) from error
+
+    def _open(self, map_size_bytes: int) -> lmdb.Environment:
+        if self.read_only and not (self._path / "data.mdb").exists():
+            raise LogMissing(self.directory)
+        if not self.read_only:
+            self._path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        return lmdb.open(
+            str(self._path),
+            map_size=0 if self.read_only else map_size_bytes,
+            readonly=self.read_only,
+            create=not self.read_only,
+            mode=_FILE_MODE,
+            max_dbs=_MAX_TABLES,
+            max_readers=_MAX_READERS,
+            max_spare_txns=_SPARE_TRANSACTIONS,
+            lib_version=_ENGINE,
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.Error as error:
+            raise self.translation(error) from error
+        except OSError as error:
+            raise LogUnavailable(self.directory, str(error)) from error
+
+    def translation(self, error: lmdb.Error) -> DecisionLogError:
+        """Say what an error of LMDB means for this log."""
+        if self._closed:
+            return LogClosed(self.directory)
+        if isinstance(error, lmdb.MapFullError):
+            return LogFull(self.directory, "its map is full")
+        if self._is_no_room(error.code):
+            return LogFull(self.directory, "its disk is full")
+        if isinstance(error, _DAMAGE):
+            return LogDamaged(self.directory, str(error))
+        return LogUnavailable(self.directory, _EXPLANATIONS.get(type(error), str(error)))
+
+    def _is_no_room(self, code: int) -> bool:
+        if code == errno.EIO:
+            return shutil.disk_usage(self._path).free < _NO_ROOM_LEFT_BYTES
+        return code in _NO_ROOM
