@@ -34,7 +34,9 @@ class DataDirectoryError(ServeError):
     def __init__(self, data_dir: Path, problem: str) -> None:
         self.data_dir = data_dir
         self.problem = problem
-        super().__init__(f"cannot use {data_dir}: {problem}; choose a directory that can be written")
+        super().__init__(
+            f"cannot use {data_dir}: {problem}; choose a directory that can be written"
+        )
 
 
 class AddressError(ServeError):
