@@ -14,7 +14,7 @@ help: ## list these targets
 
 setup: $(STAMP) ## make the virtual environment from requirements-dev.lock
 
-$(STAMP): requirements-dev.lock pyproject.toml
+$(STAMP): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sendwise needs Python 3.11 or later: make PYTHON=python3.11 setup")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock

@@ -39,6 +39,8 @@ class Grid:
     """Start of window 0, Unix time."""
     step_ms: int
     """Length of a window."""
+    earliest_ms: int
+    """Nothing is sent before this moment: now, or the caller's earliest send time."""
     local_minutes: tuple[int, ...]
     """For each window the minute of the week at its start in the subject's zone; 0 is Monday 00:00."""
 

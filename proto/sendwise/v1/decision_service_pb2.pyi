@@ -125,11 +125,13 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def earliest_send_time(self) -> _timestamp_pb2.Timestamp:
-        """No send window may start earlier. Unset: now."""
+        """Nothing is sent earlier, and the first send window holds this moment; at most 366 days ahead.
+        Unset: now.
+        """
 
     @_builtins.property
     def latest_send_time(self) -> _timestamp_pb2.Timestamp:
-        """No send window may start later. Unset: the end of the catalog's horizon."""
+        """No send time lies later. Unset: the end of the catalog's last send window."""
 
     def __init__(
         self,

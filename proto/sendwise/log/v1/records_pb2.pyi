@@ -90,11 +90,14 @@ class Grid(_message.Message):
 
     START_MS_FIELD_NUMBER: _builtins.int
     STEP_MS_FIELD_NUMBER: _builtins.int
+    EARLIEST_MS_FIELD_NUMBER: _builtins.int
     LOCAL_MINUTES_FIELD_NUMBER: _builtins.int
     start_ms: _builtins.int
     """Start of window 0, milliseconds since 1970-01-01 UTC."""
     step_ms: _builtins.int
     """Length of a window and distance between two, in milliseconds."""
+    earliest_ms: _builtins.int
+    """Nothing is sent before this moment, milliseconds since 1970-01-01 UTC."""
     @_builtins.property
     def local_minutes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """For each window the minute of the week at its start, in the subject's zone: 0 is Monday 00:00.
@@ -106,11 +109,12 @@ class Grid(_message.Message):
         *,
         start_ms: _builtins.int = ...,
         step_ms: _builtins.int = ...,
+        earliest_ms: _builtins.int = ...,
         local_minutes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["local_minutes", b"local_minutes", "start_ms", b"start_ms", "step_ms", b"step_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earliest_ms", b"earliest_ms", "local_minutes", b"local_minutes", "start_ms", b"start_ms", "step_ms", b"step_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,78 @@
+"""Exploration: pure functions from values to a pmf, the same in serving and evaluation."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+FloatArray = NDArray[np.float64]
+Name = Literal["squarecb", "epsilon", "softmax", "greedy"]
+
+
+class Exploration(BaseModel):
+    """How values become probabilities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name = "squarecb"
+    floor: float = Field(default=0.01, gt=0.0, le=1.0)
+    """Share of each stage that is spread evenly, so that every eligible action keeps support."""
+    gamma_scale: float = Field(default=10.0, gt=0.0)
+    """squarecb: γ after one interaction."""
+    gamma_exponent: float = Field(default=0.5, ge=0.0, le=1.0)
+    """squarecb: γ grows with this power of the interactions that the model has seen."""
+    epsilon: float = Field(default=0.1, ge=0.0, le=1.0)
+    """epsilon: share that is spread evenly."""
+    temperature: float = Field(default=0.1, gt=0.0)
+    """softmax: a difference of this many reward units makes an action e times as likely."""
+
+    def pmf(self, values: FloatArray, interactions: int) -> FloatArray:
+        """Probability of each action.
+
+        Args:
+            values: expected reward of each action, shape (actions,), finite.
+            interactions: how many the model has learned from.
+
+        Returns:
+            Shape (actions,); sums to 1 within 1e-9; each at least floor / actions.
+        """
+        pmf = _KINDS[self.name](self, values, interactions)
+        pmf = (1.0 - self.floor) * pmf + self.floor / len(values)
+        return np.asarray(pmf / pmf.sum(), dtype=np.float64)
+
+
+def _squarecb(settings: Exploration, values: FloatArray, interactions: int) -> FloatArray:
+    """Inverse-gap weighting (Abe and Long 1999; Foster and Rakhlin 2020, SquareCB)."""
+    gamma = settings.gamma_scale * max(interactions, 1) ** settings.gamma_exponent
+    best = int(np.argmax(values))
+    pmf: FloatArray = 1.0 / (len(values) + gamma * (values[best] - values))
+    pmf[best] = 0.0
+    pmf[best] = 1.0 - pmf.sum()
+    return pmf
+
+
+def _epsilon(settings: Exploration, values: FloatArray, interactions: int) -> FloatArray:
+    return (1.0 - settings.epsilon) * _greedy(settings, values, interactions) + (
+        settings.epsilon / len(values)
+    )
+
+
+def _softmax(settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
+    weights = np.exp((values - values.max()) / settings.temperature)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _greedy(_settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
+    """All mass on the best; ties are shared, so that the catalog's order favours nobody."""
+    best = values == values.max()
+    return np.asarray(best / best.sum(), dtype=np.float64)
+
+
+_KINDS: dict[Name, Callable[[Exploration, FloatArray, int], FloatArray]] = {
+    "squarecb": _squarecb,
+    "epsilon": _epsilon,
+    "softmax": _softmax,
+    "greedy": _greedy,
+}

@@ -1,0 +1,93 @@
+"""Turns features into Vowpal Wabbit text: the one place where they meet its syntax.
+
+Every feature becomes one token. Its first letter tells its kind, and every character that means
+something to VW or to this encoding is percent-encoded, so that two different features never become
+the same token and no text can open a namespace or another example:
+
+    category  c<name>=<value>
+    flag      t<name> or f<name>
+    number    n<name>:<value>
+    our own   _<name>=<value>
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from policy.errors import RequestError
+
+FeatureValue = float | str | bool
+Features = Mapping[str, FeatureValue]
+
+FEATURES_MAX = 256
+NAME_BYTES_MAX = 128
+CATEGORY_BYTES_MAX = 256
+MESSAGE_CHARS_MAX = 256
+# The product of two numbers is squared in float32 by VW's normalised update: 1e36 still fits.
+NUMBER_MAX = 1e9
+
+# Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
+_UNSAFE = re.compile(r"[^\w.\-+/@]|[^\x21-\x7e]")
+
+
+def check_features(features: Features, field: str) -> None:
+    """Checks names, values and their number.
+
+    Raises:
+        RequestError: INVALID_FIELD, naming the feature.
+    """
+    if len(features) > FEATURES_MAX:
+        _refuse(field, f"has {len(features)} entries; {FEATURES_MAX} is the most")
+    for name, value in features.items():
+        _check_text(name, NAME_BYTES_MAX, f"{field} name")
+        _check_value(value, f"{field}[{name}]")
+
+
+def feature_text(features: Features) -> str:
+    """The features as VW tokens, sorted by name, separated by single spaces."""
+    return " ".join(_token(name, value) for name, value in sorted(features.items()))
+
+
+def builtin_token(name: str, value: object) -> str:
+    """A feature of our own, such as an offer's name; no feature from outside becomes the same."""
+    return f"_{name}={escape(str(value))}"
+
+
+def _token(name: str, value: FeatureValue) -> str:
+    if isinstance(value, bool):
+        return f"{'t' if value else 'f'}{escape(name)}"
+    if isinstance(value, str):
+        return f"c{escape(name)}={escape(value)}"
+    return f"n{escape(name)}:{value!r}"
+
+
+@lru_cache(maxsize=65_536)
+def escape(text: str) -> str:
+    """`text` with every character but a few plain ones percent-encoded, byte by byte in UTF-8."""
+    return _UNSAFE.sub(_percent, text)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
+
+
+def _check_value(value: FeatureValue, field: str) -> None:
+    if isinstance(value, str):
+        _check_text(value, CATEGORY_BYTES_MAX, field)
+    elif not math.isfinite(value):
+        _refuse(field, "is not finite; leave the feature out if it is not known")
+    elif abs(value) > NUMBER_MAX:
+        _refuse(field, f"is beyond ±{NUMBER_MAX:.0e}; choose a larger unit")
+
+
+def _check_text(text: str, bytes_max: int, field: str) -> None:
+    if not text:
+        _refuse(field, "is empty")
+    if len(text.encode()) > bytes_max:
+        _refuse(field, f"has {len(text.encode())} bytes; {bytes_max} is the most")
+
+
+def _refuse(field: str, problem: str) -> None:
+    # A name may be a megabyte long: the message must not be.
+    raise RequestError("INVALID_FIELD", field[:MESSAGE_CHARS_MAX], problem)

@@ -1,0 +1,114 @@
+"""Policies: what turns a situation into the pmf of each stage."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policy.examples import action_texts, shared_text
+from policy.exploration import Exploration
+from policy.situation import Path, Situation, Stage
+from policy.vw import Model
+
+FloatArray = NDArray[np.float64]
+
+
+class Policy(Protocol):
+    """Chooses by chance: a pmf for each stage, given the choices before it."""
+
+    @property
+    def version(self) -> str:
+        """Name under which decisions are logged; the same name always means the same policy."""
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """Probability of each eligible action after `path`, in the order of the tree.
+
+        Returns:
+            Shape (actions,); sums to 1 within 1e-9. A pure function of its arguments.
+        """
+
+    def values(self, situation: Situation, path: Path) -> FloatArray | None:
+        """Expected reward of each eligible action, shape (actions,); None if not estimated."""
+
+
+class Uniform:
+    """Every eligible action of a stage is equally likely."""
+
+    version = "uniform"
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return _even(len(situation.names(path)))
+
+    def values(self, situation: Situation, path: Path) -> None:
+        """Estimates nothing."""
+
+
+class Fixed:
+    """Always the same offer, and channel if one is given; everything else evenly.
+
+    Where the rule is not eligible, the choice is even among what is: the rule has to answer, and
+    must not make up an action that another rule forbids.
+    """
+
+    def __init__(self, offer: str, channel: str | None = None) -> None:
+        self.version = "/".join(["fixed", offer, *([channel] if channel else [])])
+        self._rule = (offer, channel)
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        names = situation.names(path)
+        if len(path) < Stage.SEND_TIME and self._rule[len(path)] in names:
+            return np.asarray([float(name == self._rule[len(path)]) for name in names])
+        return _even(len(names))
+
+    def values(self, situation: Situation, path: Path) -> None:
+        """Estimates nothing."""
+
+
+class Chain:
+    """Three models, one for each stage; each sees the choices before it."""
+
+    def __init__(
+        self,
+        version: str,
+        models: Sequence[Model],
+        exploration: Exploration,
+        interactions: int,
+    ) -> None:
+        """Puts a chain together.
+
+        Args:
+            version: name under which decisions are logged.
+            models: of offer, channel and send time.
+            exploration: how values become probabilities.
+            interactions: how many the models have learned from.
+        """
+        self.version = version
+        self.models = tuple(models)
+        self.exploration = exploration
+        self.interactions = interactions
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self.exploration.pmf(self.values(situation, path), self.interactions)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        actions = action_texts(situation, path)
+        return self.models[len(path)].values(shared_text(situation, path), actions)
+
+    def learn(self, situation: Situation, path: Path, chosen: int, reward: float) -> None:
+        """Updates the model of the stage after `path` with the reward of one of its actions."""
+        actions = action_texts(situation, path)
+        self.models[len(path)].learn(shared_text(situation, path), actions, chosen, reward)
+
+    def close(self) -> None:
+        """Frees the models' memory."""
+        for model in self.models:
+            model.close()
+
+
+def _even(count: int) -> FloatArray:
+    return np.full(count, 1.0 / count)

@@ -1,0 +1,188 @@
+"""The registry: catalogs and trained policies by the hash of their content, a directory each."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from policy.catalog import Catalog, parse_catalog
+from policy.errors import DamagedModelError, UnknownVersionError
+from policy.exploration import Exploration
+from policy.files import sha256_of, sync_directory, write_atomically
+from policy.policies import Chain, Fixed, Policy, Uniform
+from policy.rollout import RolloutFile
+from policy.situation import Stage
+from policy.vw import Model
+
+MANIFEST = "manifest.json"
+
+
+class Training(BaseModel):
+    """What a policy was trained on: enough to never evaluate it on the same interactions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalog: str
+    """Catalog whose rewards were learned."""
+    until: str
+    """Id of the last decision that was read, in hex; later ones are new to the policy."""
+    held_out_share: float = Field(ge=0.0, lt=1.0)
+    """Share of the subjects whose interactions were left for evaluation."""
+    passes: int = Field(ge=1)
+
+
+class Manifest(BaseModel):
+    """What a registered policy is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    version: str
+    created_at: datetime
+    exploration: Exploration
+    interactions: int
+    """How many the models have learned from."""
+    training: Training
+    files: dict[str, str]
+    """SHA-256 of each file, by name."""
+
+
+class Registry:
+    """Catalogs, policies and the rollout of one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._models = data_dir / "models"
+        self._catalogs = data_dir / "catalogs"
+        self.rollout_file = RolloutFile(data_dir)
+        self._read: dict[str, Catalog] = {}
+
+    def add_catalog(self, text: str, source: str = "the catalog") -> Catalog:
+        """Registers a catalog.
+
+        Raises:
+            CatalogError: if it is not valid.
+        """
+        catalog = parse_catalog(text, source)
+        path = self._catalogs / f"{catalog.version}.toml"
+        if not path.exists():
+            write_atomically(path, text)
+        return catalog
+
+    def catalog(self, version: str) -> Catalog:
+        """A registered catalog.
+
+        Raises:
+            UnknownVersionError: if there is none of this version.
+        """
+        if version not in self._read:
+            path = self._catalogs / f"{version}.toml"
+            if not _is_plain(version) or not path.is_file():
+                raise UnknownVersionError(version)
+            self._read[version] = parse_catalog(path.read_text(encoding="utf-8"), str(path))
+        return self._read[version]
+
+    def register(self, chain: Chain, training: Training, created_at: datetime) -> Manifest:
+        """Stores a trained chain under the hash of its content.
+
+        Returns:
+            Its manifest; of the earlier registration, if the same content was registered before.
+        """
+        self._models.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=".new-"))
+        try:
+            manifest = _write(chain, training, created_at, scratch)
+            target = self._models / manifest.version
+            if target.exists():
+                return self.manifest(manifest.version)
+            scratch.replace(target)
+            sync_directory(self._models)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return manifest
+
+    def manifest(self, version: str) -> Manifest:
+        """What a registered chain is.
+
+        Raises:
+            UnknownVersionError: if there is none of this version.
+            DamagedModelError: if its manifest cannot be read.
+        """
+        path = self._models / version / MANIFEST
+        if not _is_plain(version) or not path.is_file():
+            raise UnknownVersionError(version)
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except ValidationError:
+            raise DamagedModelError(version, MANIFEST) from None
+
+    def manifests(self) -> Iterator[Manifest]:
+        """All registered chains, the oldest first."""
+        versions = (path.name for path in self._models.glob("chain-*"))
+        yield from sorted(map(self.manifest, versions), key=lambda found: found.created_at)
+
+    def policy(self, version: str) -> Policy:
+        """Loads a policy: `uniform`, `fixed/OFFER[/CHANNEL]` or a registered chain.
+
+        Raises:
+            UnknownVersionError: if there is none of this version.
+            DamagedModelError: if a file differs from its manifest.
+        """
+        kind, *rule = version.split("/")
+        if version == Uniform.version:
+            return Uniform()
+        if kind == "fixed" and len(rule) in (1, 2) and all(rule):
+            return Fixed(*rule)
+        return self._chain(self.manifest(version))
+
+    def _chain(self, manifest: Manifest) -> Chain:
+        directory = self._models / manifest.version
+        for name, digest in manifest.files.items():
+            if not (directory / name).is_file() or sha256_of(directory / name) != digest:
+                raise DamagedModelError(manifest.version, name)
+        models = [Model("", directory / _file(stage)) for stage in Stage]
+        return Chain(manifest.version, models, manifest.exploration, manifest.interactions)
+
+
+def _write(chain: Chain, training: Training, created_at: datetime, directory: Path) -> Manifest:
+    """Writes models and manifest, and makes both survive a power cut."""
+    for stage, model in zip(Stage, chain.models, strict=True):
+        model.save(directory / _file(stage))
+        _sync(directory / _file(stage))
+    manifest = Manifest(
+        version="",
+        created_at=created_at,
+        exploration=chain.exploration,
+        interactions=chain.interactions,
+        training=training,
+        files={_file(stage): sha256_of(directory / _file(stage)) for stage in Stage},
+    )
+    manifest = manifest.model_copy(update={"version": _content_version(manifest)})
+    write_atomically(directory / MANIFEST, manifest.model_dump_json(indent=2, by_alias=True))
+    return manifest
+
+
+def _content_version(manifest: Manifest) -> str:
+    """Hash of all that makes the policy, but not of when it was made."""
+    content = manifest.model_dump_json(exclude={"version", "created_at"}, by_alias=True)
+    return f"chain-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _file(stage: Stage) -> str:
+    return f"{stage.label}.vw"
+
+
+def _is_plain(version: str) -> bool:
+    """Whether a version is a name, not a path: versions come from outside."""
+    return Path(version).name == version and not version.startswith(".")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)

@@ -1,0 +1,121 @@
+"""Send windows in the subject's own zone, and which of them lie in quiet hours or days."""
+
+from datetime import datetime, time
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from policy.catalog import TICK_MINUTES, Channel, QuietHours, SendTimes
+from policy.errors import RequestError
+from policy.situation import Grid
+
+MINUTE_MS = 60_000
+DAY_MINUTES = 1440
+_TICK_MS = TICK_MINUTES * MINUTE_MS
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# Zones' data take a while to list and do not change while a process runs.
+_zones = lru_cache(maxsize=1)(available_timezones)
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> ZoneInfo:
+    """The IANA time zone of that name.
+
+    Raises:
+        RequestError: UNKNOWN_TIME_ZONE.
+    """
+    if name not in _zones():
+        problem = f"{name[:64]!r} is not an IANA time zone"
+        raise RequestError("UNKNOWN_TIME_ZONE", "time_zone", problem)
+    return ZoneInfo(name)
+
+
+def grid(send_times: SendTimes, zone_name: str, now_ms: int, earliest_ms: int | None) -> Grid:
+    """The send windows of a decision; the first one is running at the earliest send time."""
+    earliest_ms = max(now_ms, earliest_ms or 0)
+    step_ms = send_times.step_minutes * MINUTE_MS
+    start_ms = earliest_ms // step_ms * step_ms
+    local_minutes = _local_minutes(zone_name, start_ms, step_ms, send_times.windows)
+    return Grid(start_ms, step_ms, earliest_ms, local_minutes)
+
+
+def window_mask(windows: Grid, latest_ms: int | None) -> int:
+    """Windows that are not over before the earliest send time, nor begin after the latest."""
+    mask = 0
+    for window in range(len(windows.local_minutes)):
+        send_ms = windows.send_time_ms(window)
+        in_time = latest_ms is None or send_ms <= latest_ms
+        if in_time and send_ms < windows.send_before_ms(window):
+            mask |= 1 << window
+    return mask
+
+
+def validity_mask(windows: Grid, from_: datetime | None, until: datetime | None) -> int:
+    """Windows that lie, from the send time to their end, within [from_, until)."""
+    if from_ is None and until is None:
+        return (1 << len(windows.local_minutes)) - 1
+    from_ms = from_.timestamp() * 1000 if from_ else float("-inf")
+    until_ms = until.timestamp() * 1000 if until else float("inf")
+    mask = 0
+    for window in range(len(windows.local_minutes)):
+        legal = from_ms <= windows.send_time_ms(window)
+        if legal and windows.send_before_ms(window) <= until_ms:
+            mask |= 1 << window
+    return mask
+
+
+def awake_mask(channel: Channel, zone_name: str, windows: Grid) -> int:
+    """Windows in which no moment from the send time to the end is quiet for the channel."""
+    count = len(windows.local_minutes)
+    if channel.quiet_hours is None and not channel.quiet_days:
+        return (1 << count) - 1
+    # What has passed of the running window does not matter: start at the current tick.
+    start_ms = max(windows.start_ms, windows.earliest_ms // _TICK_MS * _TICK_MS)
+    rule = (channel.quiet_hours, channel.quiet_days)
+    return _awake(*rule, zone_name, windows.start_ms, windows.step_ms, count, start_ms)
+
+
+@lru_cache(maxsize=4096)
+def _awake(  # noqa: PLR0913, PLR0917 - the key of the cache
+    hours: QuietHours | None,
+    days: tuple[str, ...],
+    zone_name: str,
+    grid_ms: int,
+    step_ms: int,
+    count: int,
+    start_ms: int,
+) -> int:
+    ticks = range(start_ms, grid_ms + count * step_ms, _TICK_MS)
+    minutes = _local_minutes(zone_name, start_ms, _TICK_MS, len(ticks))
+    quiet = {
+        (tick - grid_ms) // step_ms
+        for tick, minute in zip(ticks, minutes, strict=True)
+        if is_quiet(hours, days, minute)
+    }
+    return sum(1 << window for window in range(count) if window not in quiet)
+
+
+def is_quiet(hours: QuietHours | None, days: tuple[str, ...], local_minute: int) -> bool:
+    """Whether a minute of the week is quiet."""
+    day, minute = divmod(local_minute, DAY_MINUTES)
+    if _WEEKDAYS[day] in days:
+        return True
+    if hours is None:
+        return False
+    start, end = _minute(hours.start), _minute(hours.end)
+    return start <= minute < end if start < end else minute >= start or minute < end
+
+
+def _minute(clock: time) -> int:
+    return DAY_MINUTES if clock == time.max else clock.hour * 60 + clock.minute
+
+
+@lru_cache(maxsize=4096)
+def _local_minutes(zone_name: str, start_ms: int, step_ms: int, count: int) -> tuple[int, ...]:
+    """Minutes of the week in a zone at `count` moments."""
+    place = zone(zone_name)
+    return tuple(_minute_of_week(start_ms + k * step_ms, place) for k in range(count))
+
+
+def _minute_of_week(moment_ms: int, place: ZoneInfo) -> int:
+    local = datetime.fromtimestamp(moment_ms // 1000, place)
+    return local.weekday() * DAY_MINUTES + local.hour * 60 + local.minute

@@ -1,0 +1,100 @@
+"""One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import vowpalwabbit
+from numpy.typing import NDArray
+
+# An example takes up to 31 KiB; this many hold the actions of a large catalog.
+CACHED_MAX = 8_192
+# Label probability 1 switches importance weighting off: the exploration asks for plain regression.
+_LABEL = "0:{cost!r}:1 "
+
+
+class Model:
+    """Values of actions in a context, learned from rewards (`--cb_adf`).
+
+    Wrapping examples in Python costs more than VW's own work, so action lines that recur are parsed
+    once and kept; the results are those of parsing everything each time. A workspace is not
+    thread-safe: a lock makes calls take turns.
+    """
+
+    def __init__(self, arguments: str, path: Path | None = None) -> None:
+        """Makes a new model, or loads one.
+
+        Args:
+            arguments: VW options of a new model; a saved model brings its own.
+            path: file of a saved model.
+        """
+        source = f"--initial_regressor {path}" if path else arguments
+        self._workspace = vowpalwabbit.Workspace(f"{source} --quiet")
+        self._actions: dict[str, vowpalwabbit.Example] = {}
+        self._lock = threading.Lock()
+
+    def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
+        """Expected reward of each action, shape (actions,).
+
+        Args:
+            shared: tokens with their namespaces, such as `|c cplan=gold`.
+            actions: the same for each action.
+        """
+        with self._lock:
+            examples = [self._parse(f"shared {shared}"), *map(self._action, actions)]
+            costs = self._workspace.predict(examples)
+            self._workspace.finish_example(examples[:1])
+            self._trim()
+        return -np.asarray(costs, dtype=np.float64)
+
+    def learn(self, shared: str, actions: Sequence[str], chosen: int, reward: float) -> None:
+        """Updates the model with the reward of one action.
+
+        Args:
+            shared: as in `values`.
+            actions: all that could be chosen.
+            chosen: index of the one that was.
+            reward: finite.
+        """
+        with self._lock:
+            label = _LABEL.format(cost=-float(reward))
+            fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
+            examples = [fresh[0], *map(self._action, actions)]
+            examples[chosen + 1] = fresh[1]
+            self._workspace.learn(examples)
+            # Finishing straight after learning crashes; a prediction on the two first does not.
+            self._workspace.predict(fresh)
+            self._workspace.finish_example(fresh)
+            self._trim()
+
+    def save(self, path: Path) -> None:
+        """Writes the model to a file."""
+        with self._lock:
+            self._workspace.save(str(path))
+
+    def close(self) -> None:
+        """Frees the model's memory."""
+        with self._lock:
+            self._forget()
+            self._workspace.finish()
+
+    def _action(self, text: str) -> vowpalwabbit.Example:
+        example = self._actions.get(text)
+        if example is None:
+            example = self._actions[text] = self._parse(text)
+        return example
+
+    def _parse(self, text: str) -> vowpalwabbit.Example:
+        (example,) = self._workspace.parse([text])
+        return example
+
+    def _trim(self) -> None:
+        """Starts the cache anew when it is full: features of single requests made most of it."""
+        if len(self._actions) > CACHED_MAX:
+            self._forget()
+
+    def _forget(self) -> None:
+        for example in self._actions.values():
+            self._workspace.finish_example([example])
+        self._actions.clear()
