@@ -96,5 +96,8 @@ class Model:
 
     def _forget(self) -> None:
         for example in self._actions.values():
+            # Finishing reads a prediction that only the first example of a list ever gets; an
+            # example without one would crash the process.
+            self._workspace.predict([example])
             self._workspace.finish_example([example])
         self._actions.clear()
