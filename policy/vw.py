@@ -1,6 +1,7 @@
 """One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Model:
         """
         source = f"--initial_regressor {path}" if path else arguments
         self._workspace = vowpalwabbit.Workspace(f"{source} --quiet")
-        self._actions: dict[str, vowpalwabbit.Example] = {}
+        self._actions: dict[tuple[str, int], vowpalwabbit.Example] = {}
         self._lock = threading.Lock()
 
     def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
@@ -42,7 +43,7 @@ class Model:
             actions: the same for each action.
         """
         with self._lock:
-            examples = [self._parse(f"shared {shared}"), *map(self._action, actions)]
+            examples = [self._parse(f"shared {shared}"), *self._examples(actions)]
             costs = self._workspace.predict(examples)
             self._workspace.finish_example(examples[:1])
             self._trim()
@@ -60,7 +61,7 @@ class Model:
         with self._lock:
             label = _LABEL.format(cost=-float(reward))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
-            examples = [fresh[0], *map(self._action, actions)]
+            examples = [fresh[0], *self._examples(actions)]
             examples[chosen + 1] = fresh[1]
             self._workspace.learn(examples)
             # Finishing straight after learning crashes; a prediction on the two first does not.
@@ -79,10 +80,21 @@ class Model:
             self._forget()
             self._workspace.finish()
 
-    def _action(self, text: str) -> vowpalwabbit.Example:
-        example = self._actions.get(text)
+    def _examples(self, actions: Sequence[str]) -> list[vowpalwabbit.Example]:
+        """The actions' examples, each a different one: VW corrupts memory if one is given twice."""
+        if len(set(actions)) == len(actions):
+            return [self._example(text, 0) for text in actions]
+        seen: Counter[str] = Counter()
+        examples = []
+        for text in actions:
+            examples.append(self._example(text, seen[text]))
+            seen[text] += 1
+        return examples
+
+    def _example(self, text: str, repeat: int) -> vowpalwabbit.Example:
+        example = self._actions.get((text, repeat))
         if example is None:
-            example = self._actions[text] = self._parse(text)
+            example = self._actions[text, repeat] = self._parse(text)
         return example
 
     def _parse(self, text: str) -> vowpalwabbit.Example:
