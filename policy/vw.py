@@ -30,8 +30,9 @@ class Model:
             arguments: VW options of a new model; a saved model brings its own.
             path: file of a saved model.
         """
-        source = f"--initial_regressor {path}" if path else arguments
-        self._workspace = vowpalwabbit.Workspace(f"{source} --quiet")
+        # As a list, since VW would split a line at the spaces of the path.
+        source = ["--initial_regressor", str(path)] if path else arguments.split()
+        self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
         self._actions: dict[tuple[str, int], vowpalwabbit.Example] = {}
         self._lock = threading.Lock()
 
