@@ -9,8 +9,12 @@ import numpy as np
 import vowpalwabbit
 from numpy.typing import NDArray
 
+from policy.errors import InvalidRewardError
+
 # An example takes up to 31 KiB; this many hold the actions of a large catalog.
 CACHED_MAX = 8_192
+# VW squares rewards in float32; beyond about 1e19 the weights would become NaN for ever.
+REWARD_MAX = 1e15
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
 _LABEL = "0:{cost!r}:1 "
 
@@ -57,8 +61,13 @@ class Model:
             shared: as in `values`.
             actions: all that could be chosen.
             chosen: index of the one that was.
-            reward: finite.
+            reward: within ±`REWARD_MAX`.
+
+        Raises:
+            InvalidRewardError: if the reward would spoil the weights; nothing is learned.
         """
+        if not abs(reward) <= REWARD_MAX:
+            raise InvalidRewardError(reward)
         with self._lock:
             label = _LABEL.format(cost=-float(reward))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
