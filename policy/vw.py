@@ -52,7 +52,7 @@ class Model:
             costs = self._workspace.predict(examples)
             self._workspace.finish_example(examples[:1])
             self._trim()
-        return -np.asarray(costs, dtype=np.float64)
+        return 0.0 - np.asarray(costs, dtype=np.float64)  # not -costs: no one wants to read -0
 
     def learn(self, shared: str, actions: Sequence[str], chosen: int, reward: float) -> None:
         """Updates the model with the reward of one action.
@@ -83,6 +83,11 @@ class Model:
         """Writes the model to a file."""
         with self._lock:
             self._workspace.save(str(path))
+
+    @property
+    def cached(self) -> int:
+        """How many examples are kept."""
+        return len(self._actions)
 
     def close(self) -> None:
         """Frees the model's memory."""

@@ -60,6 +60,7 @@ def test_cached_examples_give_the_weights_of_fresh_ones(model: Model, tmp_path: 
     for found in rounds(seed=2, count=500):
         learn(model, found)
         learn(plain, found)
+    assert learned(model, tmp_path)
     assert learned(model, tmp_path) == learned(plain, tmp_path)
 
 
@@ -81,7 +82,8 @@ def test_equal_actions_are_scored_each(model: Model, tmp_path: Path) -> None:
         twice = Round(found.shared, found.actions * 2, found.chosen, found.reward)
         values = model.values(twice.shared, twice.actions)
         np.testing.assert_array_equal(values, plain.values(twice.shared, twice.actions))
-        np.testing.assert_array_equal(*np.split(values, 2))
+        first, second = np.split(values, 2)
+        np.testing.assert_array_equal(first, second)
         learn(model, twice)
         learn(plain, twice)
     assert learned(model, tmp_path) == learned(plain, tmp_path)
