@@ -6,7 +6,7 @@ the same token and no text can open a namespace or another example:
 
     category  c<name>=<value>
     flag      t<name> or f<name>
-    number    n<name>:<value>, which VW rounds to float32; below about 1e-20 it reads 0
+    number    n<name>:<value>, which VW rounds to float32
     our own   _<name>=<value>
 """
 
@@ -27,6 +27,8 @@ CATEGORY_BYTES_MAX = 256
 MESSAGE_CHARS_MAX = 256
 # The product of two numbers is squared in float32 by VW's normalised update: 1e36 still fits.
 NUMBER_MAX = 1e9
+# Smaller numbers are written as 0: VW's parser loses them, and reads some (1.43e-212) as infinite.
+NUMBER_MIN = 1e-20
 
 # Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
 _UNSAFE = re.compile(r"[^\w.\-+/@]|[^\x21-\x7e]")
@@ -60,9 +62,12 @@ def _token(name: str, value: FeatureValue) -> str:
         return f"{'t' if value else 'f'}{escape(name)}"
     if isinstance(value, str):
         return f"c{escape(name)}={escape(value)}"
-    # Through float, since 1 and 1.0 mean the same and numpy's numbers print with their type; adding
-    # 0 takes the sign off -0.0.
-    return f"n{escape(name)}:{float(value) + 0.0!r}"
+    return f"n{escape(name)}:{_number(value)!r}"
+
+
+def _number(value: float) -> float:
+    """A number as VW can read it: a plain float, since numpy's print with their type."""
+    return float(value) if abs(value) >= NUMBER_MIN else 0.0
 
 
 @lru_cache(maxsize=65_536)
