@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from policy.errors import DivergedModelError
-from policy.exploration import FLOOR_MIN, Exploration, FloatArray, Name
+from policy.exploration import FLOOR_MIN, GAMMA_SCALE_MAX, Exploration, FloatArray, Name
 
 KINDS: list[Name] = ["squarecb", "epsilon", "softmax", "greedy"]
 SUM_TOLERANCE = 1e-9
 
 kinds = st.sampled_from(KINDS)
-positive = st.floats(1e-300, 1e300)
+positive = st.floats(1e-300, GAMMA_SCALE_MAX)
 settings = st.builds(
     Exploration,
     name=kinds,
@@ -24,7 +24,7 @@ settings = st.builds(
     gamma_scale=positive,
     gamma_exponent=st.floats(0.0, 1.0),
     epsilon=st.floats(0.0, 1.0),
-    temperature=positive,
+    temperature=st.floats(5e-324, 1e300),
 )
 ordinary = st.floats(-10.0, 10.0)
 extreme = st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e-300, 1e300, -1e300, 1.7e308, -1.7e308])
@@ -37,17 +37,18 @@ def pmf(exploration: Exploration, values: list[float], seen: int = 1_000) -> Flo
     return exploration.pmf(np.array(values), seen)
 
 
-def exact_squarecb(values: list[float], gamma: Fraction, floor: Fraction) -> list[Fraction]:
+def exact_squarecb(values: list[float], gamma: Fraction, floor: Fraction) -> list[float]:
     """Inverse-gap weighting from the paper's formula, in exact arithmetic.
 
     Foster and Rakhlin 2020, algorithm 1: p(a) = 1 / (K + γ (best - value(a))) for all but the
     best action, which gets the rest; here the best actions share the rest evenly.
     """
-    gaps = [max(map(Fraction, values)) - Fraction(value) for value in values]
-    raw = [1 / (len(values) + gamma * gap) if gap else Fraction(0) for gap in gaps]
-    best = (1 - sum(raw)) / gaps.count(0)
-    mixed = [(1 - floor) * (share if gap else best) for share, gap in zip(raw, gaps, strict=True)]
-    return [share + floor / len(values) for share in mixed]
+    count = Fraction(len(values))
+    gaps = [Fraction(max(values)) - Fraction(value) for value in values]
+    raw = [1 / (count + gamma * gap) if gap else Fraction(0) for gap in gaps]
+    best = (1 - sum(raw, Fraction(0))) / gaps.count(Fraction(0))
+    shares = [share if gap else best for share, gap in zip(raw, gaps, strict=True)]
+    return [float((1 - floor) * share + floor / count) for share in shares]
 
 
 @given(settings, value_lists, interactions)
@@ -116,9 +117,7 @@ def test_squarecb_is_the_formula_of_the_paper(
     )
     growth = {0.0: 1, 0.5: math.isqrt(max(seen, 1)), 1.0: max(seen, 1)}[exponent]
     expected = exact_squarecb(values, Fraction(scale) * growth, Fraction(floor))
-    np.testing.assert_allclose(
-        pmf(exploration, values, seen), [float(share) for share in expected], rtol=1e-9
-    )
+    np.testing.assert_allclose(pmf(exploration, values, seen), expected, rtol=1e-9)
 
 
 def test_squarecb_explores_less_the_more_it_has_seen() -> None:
@@ -169,6 +168,12 @@ def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
     """No setting can be NaN, infinite or negative."""
     with pytest.raises(ValidationError):
         Exploration.model_validate({field: value})
+
+
+def test_the_largest_gamma_is_finite() -> None:
+    """The steepest setting after the most interactions still gives a pmf."""
+    exploration = Exploration(gamma_scale=GAMMA_SCALE_MAX, gamma_exponent=1.0)
+    np.testing.assert_allclose(pmf(exploration, [0.0, 1.0], 2**63), [0.005, 0.995])
 
 
 @pytest.mark.parametrize("field", ["floor", "gamma_scale", "temperature"])
