@@ -109,7 +109,7 @@ class Evaluation:
         return EvaluationResult(level, estimates, self._diagnostics.result())
 
 
-def evaluate_table(  # noqa: PLR0913 - one setting each of a public entry
+def evaluate_table(
     path: Path,
     estimators: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
