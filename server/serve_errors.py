@@ -24,7 +24,8 @@ class AlreadyServingError(ServeError):
         self.pid = pid
         holder = f"the process {pid}" if pid else "another process"
         super().__init__(
-            f"{data_dir} is served by {holder}: stop it first, or give each server its own directory"
+            f"{data_dir} is served by {holder}: stop it first, "
+            "or give each server a directory of its own"
         )
 
 
@@ -34,7 +35,9 @@ class DataDirectoryError(ServeError):
     def __init__(self, data_dir: Path, problem: str) -> None:
         self.data_dir = data_dir
         self.problem = problem
-        super().__init__(f"cannot use {data_dir}: {problem}; choose a directory that can be written")
+        super().__init__(
+            f"cannot use {data_dir}: {problem}; choose a directory that can be written"
+        )
 
 
 class AddressError(ServeError):
