@@ -212,7 +212,7 @@ class Supervisor:
             process.stop()
         deadline = self._clock() + self._settings.grace_seconds + MARGIN_SECONDS
         stops_before = self._stops
-        while self._living() and self._clock() < deadline and self._stops <= max(1, stops_before):
+        while self._living() and self._clock() < deadline and self._stops == stops_before:
             self._listen(max(0.0, deadline - self._clock()))
             self._reap(self._note_end)
         self._kill_all()
