@@ -18,7 +18,7 @@ from cli.options import (
 from cli.output import line, progress, show, table
 from cli.session import Scope, now, releases, source
 from policy.registry import Registry
-from policy.rollout import Arm, Rollout
+from policy.rollout import Rollout
 from policy.situation import Stage
 from replay.estimate import Estimate
 from replay.evaluation import DEFAULT_ESTIMATORS, EvaluationResult, evaluate_table
@@ -92,7 +92,9 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     since: Since = None,
     until: Until = None,
-    arm: Annotated[str | None, typer.Option(help="Only decisions of this arm.")] = None,
+    made_by: Annotated[
+        str | None, typer.Option(help="Only decisions that this policy version made.")
+    ] = None,
     estimator: Estimators = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
@@ -102,7 +104,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
             found = evaluate_table(file, estimator, _share_of(advance))
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
-    scope = Scope(catalog, as_of, since, until, _arm(arm))
+    scope = Scope(catalog, as_of, since, until, made_by)
     results = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
     show(_as_json(results), form, lambda: _show_policies(results))
 
@@ -239,16 +241,6 @@ def _show_rollout(rollout: Rollout) -> None:
     ]
     title = f"rollout {rollout.sequence}, {rollout.catalog}"
     table(("arm", "policy", "share"), rows, title=title)
-
-
-def _arm(name: str | None) -> Arm | None:
-    if name is None:
-        return None
-    try:
-        return Arm[name.upper()]
-    except KeyError:
-        known = ", ".join(arm.name.lower() for arm in Arm)
-        raise typer.BadParameter(f"{name!r} is none of {known}") from None
 
 
 def _share_of(advance: Callable[[int], None]) -> Callable[[int, float], None]:

@@ -11,7 +11,6 @@ from decisionlog.ids import lower_bound
 from policy.catalog import Catalog, load_catalog
 from policy.registry import Registry
 from policy.releases import Releases
-from policy.rollout import Arm
 from replay.source import Source
 
 
@@ -33,7 +32,7 @@ class Scope:
     as_of: datetime | None = None
     since: datetime | None = None
     until: datetime | None = None
-    arm: Arm | None = None
+    made_by: str | None = None
 
 
 @contextmanager
@@ -48,7 +47,7 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
             _ms(scope.as_of or now()),
             start=_bound(scope.since) or b"",
             until=_bound(scope.until),
-            arm=scope.arm,
+            made_by=scope.made_by,
         )
 
 

@@ -8,7 +8,6 @@ from decisionlog import DecisionLog, LoggedDecision
 from policy.catalog import Catalog
 from policy.policies import Policy
 from policy.registry import Registry
-from policy.rollout import Arm
 from replay.join import Interaction, Left, join
 from replay.log_evaluation import Target
 from replay.train import is_fresh
@@ -28,8 +27,8 @@ class Source:
     """Decisions before this id are left out."""
     until: bytes | None = None
     """So are those from this id on."""
-    arm: Arm | None = None
-    """Only decisions of this arm; None: of all."""
+    made_by: str | None = None
+    """Only decisions of this policy version; None: of all."""
     left: Counter[Left] = field(default_factory=Counter)
     """Decisions of the last reading that are no interactions, by why."""
 
@@ -51,7 +50,7 @@ class Source:
         for logged in self.log.scan(start=self.start, until=self.until):
             if on_progress:
                 on_progress(1)
-            if self.arm in (None, logged.decision.arm):
+            if self.made_by in {None, logged.decision.policy_version}:
                 yield logged
 
     def target(self, version: str) -> Target:
