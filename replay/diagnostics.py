@@ -24,37 +24,37 @@ class Diagnostics:
     """Gathers what a verdict needs; exact, so that chunks and processes merge without a trace."""
 
     def __init__(self) -> None:
-        self._weights = Moments(1)
-        self._max_weight = 0.0
-        self._reward_low = math.inf
-        self._reward_high = -math.inf
-        self._unsupported = Fraction(0)
-        self._unsupported_rows = 0
+        self.weights = Moments(1)
+        self.max_weight = 0.0
+        self.reward_low = math.inf
+        self.reward_high = -math.inf
+        self.unsupported = Fraction(0)
+        self.unsupported_rows = 0
 
     @property
     def n(self) -> int:
         """Interactions taken in so far."""
-        return self._weights.n
+        return self.weights.n
 
     def add(self, sample: Sample) -> None:
         """Take in a chunk of interactions."""
         if len(sample) == 0:
             return
-        self._weights.add(sample.weight)
-        self._max_weight = max(self._max_weight, float(sample.weight.max()))
+        self.weights.add(sample.weight)
+        self.max_weight = max(self.max_weight, float(sample.weight.max()))
         counted = sample.reward[sample.weight > 0]
         self._widen(float(counted.min(initial=math.inf)), float(counted.max(initial=-math.inf)))
         if sample.p_unsupported is not None:
-            self._unsupported += exact_sum(sample.p_unsupported)
-            self._unsupported_rows += len(sample)
+            self.unsupported += exact_sum(sample.p_unsupported)
+            self.unsupported_rows += len(sample)
 
     def merge(self, other: "Diagnostics") -> None:
         """Take in what another one has seen."""
-        self._weights.merge(other._weights)
-        self._max_weight = max(self._max_weight, other._max_weight)
-        self._widen(other._reward_low, other._reward_high)
-        self._unsupported += other._unsupported
-        self._unsupported_rows += other._unsupported_rows
+        self.weights.merge(other.weights)
+        self.max_weight = max(self.max_weight, other.max_weight)
+        self._widen(other.reward_low, other.reward_high)
+        self.unsupported += other.unsupported
+        self.unsupported_rows += other.unsupported_rows
 
     def result(self) -> Diagnosis:
         """The diagnosis of all rows so far; of none it is a refusal."""
@@ -67,35 +67,35 @@ class Diagnostics:
         The effective sample size is Kish's, (sum of w)^2 / sum of w^2 (Kish 1965, "Survey
         Sampling"): how many rows of equal weight would tell as much.
         """
-        total, squares = self._weights.total(0), self._weights.square_total(0)
+        total, squares = self.weights.total(0), self.weights.square_total(0)
         mean, error = self._mean_and_error()
         return WeightSummary(
-            n=self._weights.n,
+            n=self.weights.n,
             ess=float(total * total / squares) if squares else 0.0,
-            max_weight=self._max_weight,
-            max_weight_share=float(Fraction(self._max_weight) / total) if total else 0.0,
+            max_weight=self.max_weight,
+            max_weight_share=float(Fraction(self.max_weight) / total) if total else 0.0,
             mean_weight=float(mean),
             mean_weight_se=error,
             mean_weight_z=_standard_errors(float(mean - 1), error),
             unsupported=self._unsupported_share(),
-            reward_low=self._reward_low,
-            reward_high=self._reward_high,
+            reward_low=self.reward_low,
+            reward_high=self.reward_high,
         )
 
     def _mean_and_error(self) -> tuple[Fraction, float]:
         """Mean weight and its standard error; zero and infinite where rows are too few."""
-        n = self._weights.n
-        mean = self._weights.mean(0) if n else Fraction(0)
-        variance = self._weights.variance_of_mean((Fraction(1),)) if n > 1 else math.inf
+        n = self.weights.n
+        mean = self.weights.mean(0) if n else Fraction(0)
+        variance = self.weights.variance_of_mean((Fraction(1),)) if n > 1 else math.inf
         return mean, math.sqrt(variance)
 
     def _unsupported_share(self) -> float | None:
-        rows = self._unsupported_rows
-        return float(self._unsupported / rows) if rows else None
+        rows = self.unsupported_rows
+        return float(self.unsupported / rows) if rows else None
 
     def _widen(self, low: float, high: float) -> None:
-        self._reward_low = min(self._reward_low, low)
-        self._reward_high = max(self._reward_high, high)
+        self.reward_low = min(self.reward_low, low)
+        self.reward_high = max(self.reward_high, high)
 
 
 def _standard_errors(gap: float, error: float) -> float:

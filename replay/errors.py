@@ -147,3 +147,13 @@ class BadTableError(TableError):
     def __init__(self, path: Path, cause: SampleError) -> None:
         super().__init__(path, str(cause))
         self.cause = cause
+
+
+class NothingToLearnError(ReplayError):
+    """A log has no interactions to train on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the log has no interactions to learn from: it needs delivered decisions whose "
+            "attribution window has closed (see `sendwise ledger`; --as-of moves the moment)"
+        )

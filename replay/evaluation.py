@@ -69,13 +69,13 @@ class Evaluation:
     def __init__(
         self, estimators: Sequence[str] = DEFAULT_ESTIMATORS, bounds: Bounds = NO_BOUNDS
     ) -> None:
-        self._estimators = {one.name: one for one in make_estimators(estimators, bounds)}
-        self._diagnostics = Diagnostics()
+        self.estimators = {one.name: one for one in make_estimators(estimators, bounds)}
+        self.diagnostics = Diagnostics()
 
     @property
     def n(self) -> int:
         """Interactions taken in so far."""
-        return self._diagnostics.n
+        return self.diagnostics.n
 
     def add(self, sample: Sample) -> None:
         """Take in a chunk of interactions.
@@ -83,9 +83,9 @@ class Evaluation:
         Raises:
             SampleError: A chosen estimator cannot use the sample.
         """
-        for estimator in self._estimators.values():
+        for estimator in self.estimators.values():
             estimator.add(sample)
-        self._diagnostics.add(sample)
+        self.diagnostics.add(sample)
 
     def merge(self, other: "Evaluation") -> None:
         """Take in what another evaluation with the same estimators has seen.
@@ -93,11 +93,11 @@ class Evaluation:
         Raises:
             MergeError: The other one has other estimators or bounds.
         """
-        if self._estimators.keys() != other._estimators.keys():
-            raise MergeError(", ".join(self._estimators), ", ".join(other._estimators))
-        for name, estimator in self._estimators.items():
-            estimator.merge(other._estimators[name])
-        self._diagnostics.merge(other._diagnostics)
+        if self.estimators.keys() != other.estimators.keys():
+            raise MergeError(", ".join(self.estimators), ", ".join(other.estimators))
+        for name, estimator in self.estimators.items():
+            estimator.merge(other.estimators[name])
+        self.diagnostics.merge(other.diagnostics)
 
     def result(self, level: float = DEFAULT_LEVEL) -> EvaluationResult:
         """What all rows so far say; of no rows it is a refusal without numbers.
@@ -105,11 +105,11 @@ class Evaluation:
         Raises:
             LevelError: The level is not between 0 and 1.
         """
-        estimates = {name: _estimate(one, level) for name, one in self._estimators.items()}
-        return EvaluationResult(level, estimates, self._diagnostics.result())
+        estimates = {name: _estimate(one, level) for name, one in self.estimators.items()}
+        return EvaluationResult(level, estimates, self.diagnostics.result())
 
 
-def evaluate_table(  # noqa: PLR0913 - one setting each of a public entry
+def evaluate_table(
     path: Path,
     estimators: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,

@@ -38,22 +38,22 @@ class WeightHistogram:
     """Counts weights by powers of two; chunks and processes merge by addition."""
 
     def __init__(self) -> None:
-        self._counts = np.zeros(len(EDGES) - 1, dtype=np.int64)
-        self._zeros = 0
+        self.counts = np.zeros(len(EDGES) - 1, dtype=np.int64)
+        self.zeros = 0
 
     def add(self, sample: Sample) -> None:
         """Take in a chunk of interactions."""
         weights = sample.weight[sample.weight > 0]
         # frexp gives m * 2**e with m from 1/2: the bin of 2**k begins at e = k + 1.
         powers = np.clip(np.frexp(weights)[1] - 1, LOWEST_EXPONENT - 1, HIGHEST_EXPONENT)
-        self._counts += np.bincount(powers - (LOWEST_EXPONENT - 1), minlength=self._counts.size)
-        self._zeros += len(sample) - int(weights.size)
+        self.counts += np.bincount(powers - (LOWEST_EXPONENT - 1), minlength=self.counts.size)
+        self.zeros += len(sample) - int(weights.size)
 
     def merge(self, other: "WeightHistogram") -> None:
         """Take in what another one has counted."""
-        self._counts += other._counts
-        self._zeros += other._zeros
+        self.counts += other.counts
+        self.zeros += other.zeros
 
     def result(self) -> Bins:
         """The counts so far."""
-        return Bins(EDGES, tuple(int(count) for count in self._counts), self._zeros)
+        return Bins(EDGES, tuple(int(count) for count in self.counts), self.zeros)

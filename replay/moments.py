@@ -19,16 +19,16 @@ class Moments:
     def __init__(self, width: int) -> None:
         self.width = width
         self.n = 0
-        self._sums = [Fraction(0)] * width
-        self._products = dict.fromkeys(combinations_with_replacement(range(width), 2), Fraction(0))
+        self.sums = [Fraction(0)] * width
+        self.products = dict.fromkeys(combinations_with_replacement(range(width), 2), Fraction(0))
 
     def add(self, *columns: Floats) -> None:
         """Take in rows: k float64 arrays of one length."""
         self.n += int(columns[0].size)
         for index, column in enumerate(columns):
-            self._sums[index] += exact_sum(column)
-        for one, other in self._products:
-            self._products[one, other] += exact_dot(columns[one], columns[other])
+            self.sums[index] += exact_sum(column)
+        for one, other in self.products:
+            self.products[one, other] += exact_dot(columns[one], columns[other])
 
     def merge(self, other: "Moments") -> None:
         """Take in the rows that another one has seen.
@@ -39,21 +39,21 @@ class Moments:
         if other.width != self.width:
             raise MergeError(f"{self.width} columns", f"{other.width} columns")
         self.n += other.n
-        self._sums = [a + b for a, b in zip(self._sums, other._sums, strict=True)]
-        for key, value in other._products.items():
-            self._products[key] += value
+        self.sums = [a + b for a, b in zip(self.sums, other.sums, strict=True)]
+        for key, value in other.products.items():
+            self.products[key] += value
 
     def total(self, index: int) -> Fraction:
         """Sum of a column."""
-        return self._sums[index]
+        return self.sums[index]
 
     def square_total(self, index: int) -> Fraction:
         """Sum of a column's squares."""
-        return self._products[index, index]
+        return self.products[index, index]
 
     def mean(self, index: int) -> Fraction:
         """Mean of a column; needs a row."""
-        return self._sums[index] / self.n
+        return self.sums[index] / self.n
 
     def variance_of_mean(self, weights: Sequence[Fraction]) -> Fraction:
         """Variance of a weighted sum of the columns' means.
@@ -66,10 +66,10 @@ class Moments:
         Returns:
             The variance, never negative. Needs two rows.
         """
-        total = sum(w * s for w, s in zip(weights, self._sums, strict=True))
+        total = sum(w * s for w, s in zip(weights, self.sums, strict=True))
         square = sum(
             (1 if one == other else 2) * weights[one] * weights[other] * product
-            for (one, other), product in self._products.items()
+            for (one, other), product in self.products.items()
         )
         # Products too small for float64 are inexact, which could leave a speck below zero.
         return max(Fraction(square - total * total / self.n), Fraction(0)) / (self.n * (self.n - 1))

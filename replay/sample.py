@@ -15,11 +15,12 @@ Number = TypeVar("Number", bound=np.generic)
 MAX_MAGNITUDE = 1e60
 """Largest reward or value in magnitude. Squares of weighted rewards stay within float64."""
 
-MIN_P_LOG = 1e-60
-"""Smallest probability that a logged action can have had. No draw ever takes a rarer one."""
+MIN_PROBABILITY = 1e-60
+"""Smallest probability that a logged action can have had: no draw ever takes a rarer one. A target
+probability below it weighs nothing, so that squares of weights stay within float64."""
 
 _VALUE_RULE = f"must be a finite number of at most {MAX_MAGNITUDE:g} in magnitude"
-_P_LOG_RULE = f"must be a probability above zero (at least {MIN_P_LOG:g}) and at most 1"
+_P_LOG_RULE = f"must be a probability above zero (at least {MIN_PROBABILITY:g}) and at most 1"
 _PROBABILITY_RULE = "must be a probability from 0 to 1"
 
 
@@ -49,18 +50,19 @@ class Sample:
     first_row: int = 1
     """Number of the first row in its source, for errors."""
     weight: Floats = field(init=False)
-    """Importance weight p_target / p_log."""
+    """Importance weight p_target / p_log; zero where p_target is below `MIN_PROBABILITY`."""
 
     def __post_init__(self) -> None:
         self._set("reward", self._column("reward", -MAX_MAGNITUDE, MAX_MAGNITUDE, _VALUE_RULE))
-        self._set("p_log", self._column("p_log", MIN_P_LOG, 1.0, _P_LOG_RULE))
+        self._set("p_log", self._column("p_log", MIN_PROBABILITY, 1.0, _P_LOG_RULE))
         self._set("p_target", self._column("p_target", 0.0, 1.0, _PROBABILITY_RULE))
         for name in ("q_logged", "v_target"):
             self._set_optional(name, -MAX_MAGNITUDE, MAX_MAGNITUDE, _VALUE_RULE)
         self._set_optional("p_unsupported", 0.0, 1.0, _PROBABILITY_RULE)
         if self.subject is not None:
             self._set("subject", self._clusters(self.subject))
-        self._set("weight", self.p_target / self.p_log)
+        possible = np.where(self.p_target < MIN_PROBABILITY, 0.0, self.p_target)
+        self._set("weight", possible / self.p_log)
 
     def __len__(self) -> int:
         return int(self.reward.size)

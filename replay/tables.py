@@ -31,7 +31,7 @@ OPTIONAL: Final = ("q_logged", "v_target", "p_unsupported", "subject")
 
 CHUNK_ROWS: Final = 2**16
 """Most rows of a Parquet file held at a time."""
-CHUNK_BYTES: Final = 2**22
+CHUNK_BYTES: Final = 2**20
 """Bytes of a CSV file held at a time."""
 
 _SUFFIXES: Final = (".parquet", ".csv")
@@ -185,8 +185,9 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> _Batches:
         path.open("rb") as file,
         pyarrow.csv.open_csv(file, read_options=reading, convert_options=options) as reader,
     ):
-        for batch in reader:
-            yield batch, min(file.tell() / size, 1.0)
+        # The reader runs ahead of us, so that the file's own position says nothing.
+        for number, batch in enumerate(reader, start=1):
+            yield batch, min(number * CHUNK_BYTES / size, 1.0)
 
 
 def _sample(batch: Any, first_row: int) -> Sample:  # noqa: ANN401 - pyarrow ships no types

@@ -1,7 +1,7 @@
 """The rules that say whether an estimate may be used, each threshold with its reason."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,9 +31,12 @@ UNSUPPORTED_WARN = 0.001
 UNSUPPORTED_REFUSE = 0.05
 """The log says nothing on that share of the choices; the truth may lie outside any interval."""
 
+_WHOLE_FROM = 1000.0
+"""Weights from here on are shown without decimals."""
+
 
 class Verdict(StrEnum):
-    """Whether an estimate may be used."""
+    """Whether an estimate may be used; from the best to the worst."""
 
     OK = "ok"
     WARN = "warn"
@@ -76,12 +79,14 @@ class WeightSummary:
 
 def judge(summary: WeightSummary) -> tuple[Verdict, tuple[str, ...]]:
     """The gravest finding and all reasons, gravest first."""
-    findings = sorted(_findings(summary), key=lambda found: _GRAVITY.index(found.verdict))
+    findings = sorted(_findings(summary), key=lambda found: -_gravity(found.verdict))
     verdict = findings[0].verdict if findings else Verdict.OK
     return verdict, tuple(found.reason for found in findings)
 
 
-_GRAVITY: Sequence[Verdict] = (Verdict.REFUSE, Verdict.WARN, Verdict.OK)
+def _gravity(verdict: Verdict) -> int:
+    """0 for ok, 1 for warn, 2 for refuse: the order in which the verdicts are declared."""
+    return list(Verdict).index(verdict)
 
 
 def _findings(summary: WeightSummary) -> Iterator[Finding]:
@@ -122,12 +127,12 @@ def _mean_weight(summary: WeightSummary) -> Iterator[Finding]:
     verdict = min(
         _above(distance, MEAN_Z_WARN, MEAN_Z_REFUSE),
         _above(gap, MEAN_GAP_WARN, MEAN_GAP_REFUSE),
-        key=_GRAVITY[::-1].index,
+        key=_gravity,
     )
     if verdict is not Verdict.OK:
         yield Finding(
             verdict,
-            f"the mean weight is {summary.mean_weight:.4g} where it should be 1 ({_far(distance)}): "
+            f"the mean weight is {summary.mean_weight:.4g}, not 1 ({_far(distance)}): "
             "the logged probabilities do not belong to the choices, or the log lacks actions "
             "that the target policy takes",
         )
@@ -165,6 +170,3 @@ def _far(distance: float) -> str:
 def _plain(weight: float) -> str:
     """A weight for people: whole from a thousand on."""
     return f"{weight:,.0f}" if weight >= _WHOLE_FROM else f"{weight:.4g}"
-
-
-_WHOLE_FROM = 1000.0

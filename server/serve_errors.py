@@ -24,7 +24,8 @@ class AlreadyServingError(ServeError):
         self.pid = pid
         holder = f"the process {pid}" if pid else "another process"
         super().__init__(
-            f"{data_dir} is served by {holder}: stop it first, or give each server its own directory"
+            f"{data_dir} is served by {holder}: stop it first, "
+            "or give each server a directory of its own"
         )
 
 

@@ -32,6 +32,7 @@ def serve(
     command: Sequence[str] = WORKER_COMMAND,
     out: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
+    on_locked: Callable[[], object] = lambda: None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; a second one ends calls that are still in flight.
 
@@ -43,6 +44,7 @@ def serve(
         command: Starts a worker; see `server.lifeline` for what it must do.
         out: Where to say that the service is ready; by default standard output.
         clock: Seconds, monotonic.
+        on_locked: Called when directory and port are ours, before any worker starts.
 
     Returns:
         The exit code: 0 if every worker stopped in order, 1 if one had to be killed.
@@ -59,6 +61,7 @@ def serve(
         address.held(settings.host, settings.port) as port,
         SignalReader(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD) as signals,
     ):
+        on_locked()
         supervisor = Supervisor(settings, port, lock_fd, command, out or sys.stdout, clock)
         return supervisor.run(signals)
 
@@ -212,7 +215,7 @@ class Supervisor:
             process.stop()
         deadline = self._clock() + self._settings.grace_seconds + MARGIN_SECONDS
         stops_before = self._stops
-        while self._living() and self._clock() < deadline and self._stops <= max(1, stops_before):
+        while self._living() and self._clock() < deadline and self._stops == stops_before:
             self._listen(max(0.0, deadline - self._clock()))
             self._reap(self._note_end)
         self._kill_all()

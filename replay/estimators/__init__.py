@@ -1,6 +1,6 @@
 """Estimators of a policy's value from another policy's log, by the names of the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from replay.errors import UnknownEstimatorError
@@ -22,7 +22,9 @@ __all__ = [
     "make_estimators",
 ]
 
-ESTIMATORS = MappingProxyType({kind.name: kind for kind in (Ips, Snips, Dm, Dr)})
+ESTIMATORS: Mapping[str, type[Estimator]] = MappingProxyType(
+    {kind.name: kind for kind in (Ips, Snips, Dm, Dr)}
+)
 """Every estimator by its name."""
 
 
