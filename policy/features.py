@@ -80,12 +80,12 @@ def _token(name: str, value: FeatureValue) -> str:
         return f"{'t' if value else 'f'}{escape(name)}"
     if isinstance(value, str):
         return f"c{escape(name)}={escape(value)}"
-    return f"n{escape(name)}:{_number(value)!r}"
+    return f"n{escape(name)}:{number_text(value)}"
 
 
-def _number(value: float) -> float:
-    """A number as VW can read it: a plain float, since numpy's print with their type."""
-    return float(value) if abs(value) >= NUMBER_MIN else 0.0
+def number_text(value: float) -> str:
+    """A finite number as VW reads it: a plain float, since numpy's print with their type."""
+    return repr(float(value) if abs(value) >= NUMBER_MIN else 0.0)
 
 
 @lru_cache(maxsize=65_536)

@@ -10,13 +10,14 @@ import vowpalwabbit
 from numpy.typing import NDArray
 
 from policy.errors import InvalidRewardError
+from policy.features import number_text
 
 # An example takes up to 31 KiB; this many hold the actions of a large catalog.
 CACHED_MAX = 8_192
 # VW squares rewards in float32; beyond about 1e19 the weights would become NaN for ever.
 REWARD_MAX = 1e15
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
-_LABEL = "0:{cost!r}:1 "
+_LABEL = "0:{cost}:1 "
 
 
 class Model:
@@ -69,7 +70,7 @@ class Model:
         if not abs(reward) <= REWARD_MAX:
             raise InvalidRewardError(reward)
         with self._lock:
-            label = _LABEL.format(cost=-float(reward))
+            label = _LABEL.format(cost=number_text(-reward))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
             examples = [fresh[0], *self._examples(actions)]
             examples[chosen + 1] = fresh[1]

@@ -11,6 +11,10 @@ import pytest
 
 from policy import vw
 from policy.errors import InvalidRewardError
+from policy.exploration import Exploration
+from policy.features import feature_text
+from policy.learning import untrained
+from policy.situation import Stage
 from policy.vw import REWARD_MAX, Model
 from tests.policy.models import ARGUMENTS, PlainModel, Round, learned, rounds
 
@@ -145,19 +149,35 @@ def test_a_reward_that_would_spoil_the_model_is_refused(
     assert learned(model, tmp_path) == before
 
 
-def test_the_largest_rewards_and_features_leave_a_model_that_still_learns(model: Model) -> None:
-    """After the extremes of what is allowed, values are finite and follow ordinary rewards."""
-    extremes = [1e9, -1e9, 1e-9, 5e-324, -0.0, 123456789.12345]
-    for index in range(400):
-        shared = f"|c nx:{extremes[index % 6]!r} ny:{extremes[index // 6 % 6]!r}"
-        reward = REWARD_MAX * (index % 3 - 1)
-        model.learn(shared, [f"|a nz:{extremes[index % 5]!r}", "|a k"], index % 2, reward)
+@pytest.mark.parametrize("reward", [5e-324, -4.819e-122, 1.43e-212, -1e-300, 1e-25, -0.0])
+def test_a_tiny_reward_is_zero(model: Model, reward: float) -> None:
+    """VW, which reads some tiny numbers as infinite, gets to read 0."""
+    model.learn("|c t", ["|a x", "|a y"], 0, reward)
+    np.testing.assert_array_equal(model.values("|c t", ["|a x", "|a y"]), 0.0)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_extremes_of_what_is_allowed_leave_a_model_that_still_learns(stage: Stage) -> None:
+    """After numbers and rewards of every size, values are finite and follow ordinary rewards."""
+    model = untrained(Exploration()).models[stage]
+    rng = np.random.default_rng(stage)
+
+    def numbers(name: str) -> str:
+        sizes = 10.0 ** rng.uniform(-20.0, 9.0, size=2) * rng.choice([-1.0, 1.0], size=2)
+        return feature_text({f"{name}{index}": float(size) for index, size in enumerate(sizes)})
+
+    for _ in range(300):
+        shared = f"|c {numbers('c')} |o {numbers('o')} |r {numbers('r')} |h {numbers('h')}"
+        actions = [f"|a {numbers('a')} |r {numbers('r')}" for _ in range(3)]
+        reward = float(rng.choice([-1.0, 1.0]) * min(10.0 ** rng.uniform(-25, 15), REWARD_MAX))
+        model.learn(shared, actions, int(rng.integers(3)), reward)
+        assert np.isfinite(model.values(shared, actions)).all()
     for _ in range(400):
-        model.learn("|c", ["|a x", "|a y"], 0, 1.0)
-        model.learn("|c", ["|a x", "|a y"], 1, 0.0)
-    values = model.values("|c nx:1e9", ["|a x", "|a y", "|a nz:1e9"])
-    assert np.isfinite(values).all()
-    assert values[0] > values[1]
+        model.learn("|c t", ["|a x", "|a y"], 0, 1.0)
+        model.learn("|c t", ["|a x", "|a y"], 1, 0.0)
+    better, worse = model.values("|c t", ["|a x", "|a y"])
+    assert better > worse
+    model.close()
 
 
 def test_a_model_learns_the_reward_of_the_chosen_action_alone(model: Model) -> None:
