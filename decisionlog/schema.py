@@ -66,11 +66,9 @@ def check(store: Store, fingerprint: bytes | None) -> None:
         UnknownSchema: Another version of the program wrote it.
         WrongKey: It was written with another key.
     """
+    store.open_existing_tables()
     with store.read() as transaction:
-        if not store.has_table(transaction, Table.META):
-            raise LogMissing(store.directory)
         _check(store.directory, transaction, fingerprint)
-        store.open_tables(transaction)
 
 
 def created_at_ms(transaction: ReadTransaction) -> int:

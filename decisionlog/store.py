@@ -182,6 +182,22 @@ class Store:
         for table in Table:
             self.tables[table] = self._open_table(transaction, table, create=create)
 
+    def open_existing_tables(self) -> None:
+        """Open all tables of a log that is only read.
+
+        Outside any transaction: a handle that a read transaction opens dies with it, and one that
+        began before the handle cannot use it.
+
+        Raises:
+            LogMissing: A table is missing.
+        """
+        with self._translated():
+            for table in Table:
+                try:
+                    self.tables[table] = self._environment.open_db(table.encode(), create=False)
+                except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
+                    raise LogMissing(self.directory) from error
+
     def has_table(self, transaction: ReadTransaction, table: Table) -> bool:
         """Tell whether a table exists, and open it if so."""
         try:
