@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sendwise.log.v1 import records_pb2 as pb
 
 from decisionlog.codec import (
     MAX_PAYLOAD_BYTES,
@@ -23,7 +24,6 @@ from decisionlog.codec import (
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import Decision, Delivery, DeliveryStatus, Reward, Stage
 from decisionlog.tables import Table, report_key
-from sendwise.log.v1 import records_pb2 as pb
 from tests.decisionlog import samples
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "records"
@@ -90,8 +90,8 @@ def test_order_of_mappings_does_not_matter(decision: Decision) -> None:
     """Equal decisions are equal bytes, however their mappings were built."""
     turned = replace(
         decision,
-        features=dict(reversed(decision.features.items())),
-        offer_features=dict(reversed(decision.offer_features.items())),
+        features=dict(reversed([*decision.features.items()])),
+        offer_features=dict(reversed([*decision.offer_features.items()])),
     )
     assert encode_decision(turned) == encode_decision(decision)
 
