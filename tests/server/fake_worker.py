@@ -27,7 +27,7 @@ def main() -> int:
         if manner == "stuck":
             signal.pause()
         if manner == "noisy":
-            print("hello from a library", flush=True)
+            os.write(sys.stdout.fileno(), b"hello from a library\n")
         with listening(settings):
             lifeline.ready()
             lifeline.wait_for_stop()

@@ -25,7 +25,7 @@ def main() -> int:
             limits=Limits(**limits, restart_rule=rule),
         )
     except ServeError as error:
-        print(f"sendwise: {error}", file=sys.stderr)
+        sys.stderr.write(f"sendwise: {error}\n")
         return 1
 
 

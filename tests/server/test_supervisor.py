@@ -23,12 +23,12 @@ WAIT_SECONDS = 60  # far beyond what anything here takes: only a hang gets there
 class Server:
     """A supervisor in a process of its own."""
 
-    def __init__(self, data_dir: Path, manner: str, only: int | None, **options: Any) -> None:
+    def __init__(self, data_dir: Path, manner: str, only: int | None, **options: float) -> None:
         self.data_dir = data_dir
         limits = {"start_seconds_max": options.pop("start_seconds_max", 60.0)}
         limits["margin_seconds"] = options.pop("margin_seconds", 3.0)
-        settings = {"data_dir": str(data_dir), "key_file": str(data_dir.parent / "key")}
-        settings |= {"port": 0, "workers": 2} | options
+        settings: dict[str, object] = {"data_dir": str(data_dir)}
+        settings |= {"key_file": str(data_dir.parent / "key"), "port": 0, "workers": 2} | options
         environment = os.environ | {"FAKE_WORKER": manner, "PYTHONPATH": str(ROOT)}
         if only is not None:
             environment["FAKE_WORKER_INDEX"] = str(only)
@@ -76,7 +76,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
     servers = []
 
     def start(
-        manner: str = "good", *, only: int | None = None, data: str = "data", **options: Any
+        manner: str = "good", *, only: int | None = None, data: str = "data", **options: float
     ) -> Server:
         servers.append(Server(tmp_path / data, manner, only, **options))
         return servers[-1]
@@ -108,9 +108,7 @@ def is_gone(pid: int) -> bool:
 def test_one_line_says_where_it_serves(start_server: StartServer) -> None:
     """The line comes when all workers are ready; its port is theirs and takes connections."""
     server = start_server()
-    match = re.fullmatch(
-        r"sendwise: serving on 127\.0\.0\.1:(\d+) with 2 workers\n", server.line()
-    )
+    match = re.fullmatch(r"sendwise: serving on 127\.0\.0\.1:(\d+) with 2 workers\n", server.line())
     assert match
     assert {entry["index"] for entry in server.diary("start")} == {0, 1}
     assert {entry["port"] for entry in server.diary("start")} == {int(match[1])}
