@@ -235,7 +235,12 @@ def _add_features(messages: _FeatureList, features: Features) -> None:
 
 
 def _grid_message(grid: Grid) -> pb.Grid:
-    return pb.Grid(start_ms=grid.start_ms, step_ms=grid.step_ms, local_minutes=grid.local_minutes)
+    return pb.Grid(
+        start_ms=grid.start_ms,
+        step_ms=grid.step_ms,
+        earliest_ms=grid.earliest_ms,
+        local_minutes=grid.local_minutes,
+    )
 
 
 def _stages_field(stages: tuple[Stage, ...]) -> bytes:
@@ -311,7 +316,12 @@ def _feature_value(message: pb.FeatureValue) -> FeatureValue:
 
 
 def _grid(message: pb.Grid) -> Grid:
-    return Grid(message.start_ms, message.step_ms, tuple(message.local_minutes))
+    return Grid(
+        start_ms=message.start_ms,
+        step_ms=message.step_ms,
+        earliest_ms=message.earliest_ms,
+        local_minutes=tuple(message.local_minutes),
+    )
 
 
 @lru_cache(maxsize=_TREES_CACHED)

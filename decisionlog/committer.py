@@ -6,10 +6,8 @@ shared; without load an operation waits for nobody.
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import perf_counter
@@ -17,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from decisionlog.drafts import Draft, Transaction
 from decisionlog.store import WriteTransaction
+from decisionlog.tickets import Ticket
 
 MAX_BATCH_RECORDS: Final = 4096
 """A batch ends with the operation that brings it to this size; keeps transactions bounded."""
@@ -25,7 +24,7 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 Operation = Callable[[Transaction], _Result]
-"""Reads and writes in the transaction it is given; what it raises goes to its own future, and then
+"""Reads and writes in the transaction it is given; what it raises goes to its own ticket, and then
 nothing of it is written."""
 
 OnCommit = Callable[[float, int], None]
@@ -36,7 +35,7 @@ OnCommit = Callable[[float, int], None]
 class _Job(Generic[_Result]):
     operation: Operation[_Result]
     records: int
-    future: "Future[_Result]"
+    ticket: Ticket[_Result]
 
 
 class CommitterClosedError(Exception):
@@ -72,7 +71,7 @@ class Committer:
         self._thread = Thread(target=self._run, name="decision-log-committer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Operation[_Result], records: int = 1) -> "Future[_Result]":
+    def submit(self, operation: Operation[_Result], records: int = 1) -> Ticket[_Result]:
         """Queue an operation.
 
         Args:
@@ -80,19 +79,18 @@ class Committer:
             records: How many records it may write.
 
         Returns:
-            A future that is done when the result is on disk. It fails with what the operation
+            A ticket, answered when the result is on disk. It fails with what the operation
             raised, or, for all of a batch, with what the commit raised.
 
         Raises:
             CommitterClosed: It takes no more.
         """
-        job = _Job(operation, records, Future[_Result]())
-        job.future.set_running_or_notify_cancel()  # what is queued will be written: no way back
+        ticket: Ticket[_Result] = Ticket()  # Ticket[_Result]() would cost more than all it does
         with self._lock:
             if self._closed:
                 raise CommitterClosedError
-            self._waiting.put(job)
-        return job.future
+            self._waiting.put(_Job(operation, records, ticket))
+        return ticket
 
     def close(self) -> None:
         """Take no more, commit all that waits, end the thread."""
@@ -131,12 +129,13 @@ class Committer:
         started_s = self._clock_s()
         try:
             with self._write() as transaction:
-                answers = [_answer(job, transaction) for job in batch]
+                _run_all(batch, Draft(transaction))
         except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
-            answers = [_failure(job, error) for job in batch]
+            for job in batch:
+                job.ticket.hold_error(error)
         seconds = self._clock_s() - started_s
-        for answer in answers:
-            answer()
+        for job in batch:
+            job.ticket.release()
         self._tell(seconds, len(batch))
 
     def _tell(self, seconds: float, operations: int) -> None:
@@ -148,16 +147,12 @@ class Committer:
             _log.exception("the observer of commits failed")
 
 
-def _answer(job: _Job[Any], transaction: WriteTransaction) -> Callable[[], None]:
-    """Run one operation; return what is to be done once the batch is on disk."""
-    draft = Draft(transaction)
-    try:
-        result = job.operation(draft)
-    except Exception as error:  # noqa: BLE001 - the caller's own, and nothing of it is written
-        return _failure(job, error)
-    draft.apply()
-    return partial(job.future.set_result, result)
-
-
-def _failure(job: _Job[Any], error: BaseException) -> Callable[[], None]:
-    return partial(job.future.set_exception, error)
+def _run_all(batch: list[_Job[Any]], draft: Draft) -> None:
+    for job in batch:
+        try:
+            job.ticket.hold(job.operation(draft))
+        except Exception as error:  # noqa: BLE001 - the caller's own; nothing of it is written
+            draft.discard()
+            job.ticket.hold_error(error)
+        else:
+            draft.apply()

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from decisionlog.store import WriteTransaction
 from decisionlog.tables import Table
 
 
@@ -26,13 +25,13 @@ class Draft:
     So an operation that fails has written nothing, and the rest of its batch goes on.
     """
 
-    def __init__(self, transaction: WriteTransaction) -> None:
+    def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self._writes: dict[tuple[Table, bytes], bytes] = {}
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key, None if there is none."""
-        written = self._writes.get((table, key))
+        written = self._writes.get((table, key)) if self._writes else None
         return self._transaction.get(table, key) if written is None else written
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
@@ -40,6 +39,11 @@ class Draft:
         self._writes[table, key] = value
 
     def apply(self) -> None:
-        """Write all that was noted."""
+        """Write all that was noted, and begin anew."""
         for (table, key), value in self._writes.items():
             self._transaction.put(table, key, value)
+        self._writes.clear()
+
+    def discard(self) -> None:
+        """Forget all that was noted."""
+        self._writes.clear()

@@ -1,7 +1,6 @@
 """The decision log as server and replay see it: durable before it answers, each report once."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -27,6 +26,7 @@ from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise
 from decisionlog.schema import Counter
 from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
 from decisionlog.tables import Table
+from decisionlog.tickets import Ticket
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -145,11 +145,11 @@ class DecisionLog:
 
     def submit(
         self, decisions: Sequence[tuple[Decision, bytes | None]]
-    ) -> Future[list[Decision | DecisionLogError]]:
+    ) -> Ticket[list[Decision | DecisionLogError]]:
         """Do as `record`, but return at once.
 
         Returns:
-            A future that is done when the decisions are on disk. It cannot be cancelled.
+            A ticket, answered when the decisions are on disk.
         """
         operation = RecordDecisions([new_decision(*each) for each in decisions])
         return self._submit(operation, len(decisions))
@@ -246,7 +246,7 @@ class DecisionLog:
         with self._store.read() as transaction:
             return schema.created_at_ms(transaction)
 
-    def _submit(self, operation: Operation[_Result], records: int) -> Future[_Result]:
+    def _submit(self, operation: Operation[_Result], records: int) -> Ticket[_Result]:
         if self._committer is None:
             raise LogReadOnly(self._store.directory)
         try:

@@ -67,22 +67,23 @@ class RecordDecisions:
 
 def _record(transaction: Transaction, new: NewDecision) -> Decision | DecisionLogError:
     try:
-        return _earlier(transaction, new) or _store_decision(transaction, new)
+        if new.request_key is not None:
+            found = transaction.get(Table.REQUESTS, new.request_key)
+            if found is not None:
+                return _earlier(transaction, new, new.request_key, found)
+        return _store_decision(transaction, new)
     except DecisionLogError as error:
         return error
 
 
-def _earlier(transaction: Transaction, new: NewDecision) -> Decision | None:
-    """Return the decision that answered this request before, if one did."""
-    if new.request_key is None:
-        return None
-    found = transaction.get(Table.REQUESTS, new.request_key)
-    if found is None:
-        return None
-    decision_id, request_digest = decode_request(new.request_key, found)
+def _earlier(
+    transaction: Transaction, new: NewDecision, request_key: bytes, found: bytes
+) -> Decision:
+    """Return the decision that answered this request before."""
+    decision_id, request_digest = decode_request(request_key, found)
     if request_digest != new.decision.request_digest:
         raise RequestIdReused(decision_id)
-    return answered_by(transaction, new.request_key, decision_id)
+    return answered_by(transaction, request_key, decision_id)
 
 
 def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> Decision:

@@ -42,7 +42,7 @@ class Grid:
     earliest_ms: int
     """Nothing is sent before this moment: now, or the caller's earliest send time."""
     local_minutes: tuple[int, ...]
-    """For each window the minute of the week at its start in the subject's zone, from Monday."""
+    """Minute of the week at each window's start, in the subject's zone; 0 is Monday 00:00."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,9 +77,11 @@ class ReadTransaction:
         except lmdb.Error as error:
             raise self._store.translation(error) from error
 
-    def open_table(self, table: Table, *, create: bool) -> "lmdb._Database":
+    def open_table(
+        self, environment: lmdb.Environment, table: Table, *, create: bool
+    ) -> "lmdb._Database":
         """Return the handle of a table; only the store needs it."""
-        return self._transaction.env.open_db(table.encode(), txn=self._transaction, create=create)
+        return environment.open_db(table.encode(), txn=self._transaction, create=create)
 
     def cursor(self, table: Table) -> Cursor:
         """Return a cursor that lives as long as this transaction."""
@@ -192,7 +194,7 @@ class Store:
         self, transaction: ReadTransaction, table: Table, *, create: bool
     ) -> "lmdb._Database":
         try:
-            return transaction.open_table(table, create=create)
+            return transaction.open_table(self._environment, table, create=create)
         except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
             raise LogMissing(self.directory) from error
 

@@ -22,6 +22,9 @@ class Table(StrEnum):
     REQUESTS = "requests"
     """Which decision answered which request, by `Keys.request_key`."""
 
+    # An enum hashes in Python; tables are looked up for every row, so hash as the string they are.
+    __hash__ = str.__hash__
+
 
 def report_key(decision_id: bytes, caller_id: str) -> bytes:
     """Return the key of a delivery or a reward.

@@ -43,6 +43,14 @@ class RequestError(PolicyError):
         super().__init__(f"{field} {problem}")
 
 
+class InvalidRewardError(PolicyError):
+    """A reward cannot be learned: it is not finite, or too large for the model's arithmetic."""
+
+    def __init__(self, reward: float) -> None:
+        self.reward = reward
+        super().__init__(f"a reward of {reward!r} cannot be learned; choose a larger unit")
+
+
 class UnknownVersionError(PolicyError):
     """No policy or catalog of this version is registered."""
 

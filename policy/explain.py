@@ -26,7 +26,7 @@ class StageExplanation:
 
     stage: Stage
     draw: float
-    """In [0, 1); the first action at which the running sum of probabilities exceeds it is chosen."""
+    """In [0, 1); the first action at which the running sum of the pmf exceeds it is chosen."""
     actions: tuple[ActionExplanation, ...]
 
 

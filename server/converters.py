@@ -4,8 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
+from typing import NoReturn
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from sendwise.v1 import common_pb2 as common
+from sendwise.v1 import decision_service_pb2 as decision_api
+from sendwise.v1 import feedback_service_pb2 as feedback_api
+from sendwise.v1 import policy_service_pb2 as policy_api
 
 from decisionlog import Decision, Delivery, DeliveryStatus, Reward
 from decisionlog.ids import from_text, to_text
@@ -13,19 +18,19 @@ from policy.errors import RequestError
 from policy.explain import StageExplanation
 from policy.features import CATEGORY_BYTES_MAX, NUMBER_MAX, Features, FeatureValue
 from policy.request import Request
-from policy.rollout import ArmShare, Rollout
 from policy.rollout import Arm as RolloutArm
+from policy.rollout import ArmShare, Rollout
 from policy.situation import Grid, bits
-from sendwise.v1 import common_pb2 as common
-from sendwise.v1 import decision_service_pb2 as decision_api
-from sendwise.v1 import feedback_service_pb2 as feedback_api
-from sendwise.v1 import policy_service_pb2 as policy_api
 from server.engine import Answer, Ask
 
 SUBJECT_BYTES_MAX = 256
 ID_BYTES_MAX = 128
 DETAIL_BYTES_MAX = 256
 LIST_MAX = 10_000
+_ARMS = {int(arm) for arm in RolloutArm}
+_DELIVERY_STATUSES = {int(status) for status in DeliveryStatus}
+_NANOS_PER_MS = 1_000_000
+_NANOS_PER_SECOND = 1_000_000_000
 _SECONDS_MAX = 253_402_300_799  # the last second of the year 9999, as Timestamp has it
 
 
@@ -56,8 +61,12 @@ def ask_of(message: decision_api.DecideRequest) -> Ask:
             eligible_channels=_names("eligible_channels", message.eligible_channels),
             excluded_channels=_names("excluded_channels", message.excluded_channels),
             granted_consents=frozenset(_names("granted_consents", message.granted_consents)),
-            earliest_ms=_optional_ms(message, "earliest_send_time"),
-            latest_ms=_optional_ms(message, "latest_send_time"),
+            earliest_ms=_ms(message.earliest_send_time, "earliest_send_time")
+            if message.HasField("earliest_send_time")
+            else None,
+            latest_ms=_ms(message.latest_send_time, "latest_send_time")
+            if message.HasField("latest_send_time")
+            else None,
             critical=_is_critical(message.priority),
         ),
     )
@@ -117,16 +126,17 @@ def delivery_of(message: feedback_api.ReportDeliveryRequest, now_ms: int) -> Del
     if len(message.detail.encode()) > DETAIL_BYTES_MAX:
         _refuse("detail", f"has more than {DETAIL_BYTES_MAX} bytes")
     status = _delivery_status(message)
-    occurred_at_ms = _optional_ms(message, "occurred_at")
     return Delivery(
         decision_id=from_text(message.decision_id),
         delivery_id=message.delivery_id,
         status=status,
-        occurred_at_ms=now_ms if occurred_at_ms is None else occurred_at_ms,
+        occurred_at_ms=_ms(message.occurred_at, "occurred_at")
+        if message.HasField("occurred_at")
+        else now_ms,
         received_at_ms=now_ms,
         actual_offer=message.actual.offer,
         actual_channel=message.actual.channel,
-        actual_send_time_ms=_optional_ms(message.actual, "send_time") or 0,
+        actual_send_time_ms=_ms(message.actual.send_time, "actual.send_time"),
         detail=message.detail,
     )
 
@@ -142,13 +152,14 @@ def reward_of(message: feedback_api.ReportRewardRequest, now_ms: int) -> Reward:
     _check_text("name", message.name, ID_BYTES_MAX)
     if not math.isfinite(message.value) or abs(message.value) > NUMBER_MAX:
         _refuse("value", f"must be finite and at most {NUMBER_MAX:.0e} in size")
-    occurred_at_ms = _optional_ms(message, "occurred_at")
     return Reward(
         decision_id=from_text(message.decision_id),
         reward_id=message.reward_id,
         name=message.name,
         value=message.value,
-        occurred_at_ms=now_ms if occurred_at_ms is None else occurred_at_ms,
+        occurred_at_ms=_ms(message.occurred_at, "occurred_at")
+        if message.HasField("occurred_at")
+        else now_ms,
         received_at_ms=now_ms,
     )
 
@@ -173,7 +184,7 @@ def arms_of(messages: Sequence[policy_api.ArmShare]) -> tuple[ArmShare, ...]:
 
 
 def _arm_share(message: policy_api.ArmShare, index: int) -> ArmShare:
-    if message.arm not in list(RolloutArm):
+    if message.arm not in _ARMS:
         _refuse(f"arms[{index}].arm", "must be one of the known arms")
     if not 0.0 <= message.share <= 1.0:
         _refuse(f"arms[{index}].share", "must be from 0 to 1")
@@ -231,7 +242,7 @@ def _is_critical(priority: common.Priority.ValueType) -> bool:
 
 
 def _delivery_status(message: feedback_api.ReportDeliveryRequest) -> DeliveryStatus:
-    if message.status not in list(DeliveryStatus):
+    if message.status not in _DELIVERY_STATUSES:
         _refuse("status", "must be SENT, FAILED, SUPPRESSED or OVERRIDDEN")
     status = DeliveryStatus(message.status)
     if (status is DeliveryStatus.OVERRIDDEN) != message.HasField("actual"):
@@ -249,24 +260,15 @@ def _digest(message: decision_api.DecideRequest) -> bytes:
     return blake2b(message.SerializeToString(deterministic=True), digest_size=16).digest()
 
 
-def _optional_ms(
-    message: decision_api.DecideRequest
-    | feedback_api.ReportDeliveryRequest
-    | feedback_api.ReportRewardRequest
-    | common.Send,
-    field: str,
-) -> int | None:
-    """A time in Unix milliseconds, rounded down; None if it is not set."""
-    if not message.HasField(field):  # type: ignore[arg-type] - names of four messages
-        return None
-    moment: Timestamp = getattr(message, field)
-    if not 0 <= moment.seconds <= _SECONDS_MAX or not 0 <= moment.nanos < 1_000_000_000:
+def _ms(moment: Timestamp, field: str) -> int:
+    """A time in Unix milliseconds, rounded down."""
+    if not 0 <= moment.seconds <= _SECONDS_MAX or not 0 <= moment.nanos < _NANOS_PER_SECOND:
         _refuse(field, "is not between the years 1970 and 9999")
-    return moment.seconds * 1000 + moment.nanos // 1_000_000
+    return moment.seconds * 1000 + moment.nanos // _NANOS_PER_MS
 
 
 def _timestamp(time_ms: int) -> Timestamp:
-    return Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * 1_000_000)
+    return Timestamp(seconds=time_ms // 1000, nanos=time_ms % 1000 * _NANOS_PER_MS)
 
 
 def _check_text(field: str, text: str, bytes_max: int) -> None:
@@ -275,5 +277,5 @@ def _check_text(field: str, text: str, bytes_max: int) -> None:
         _refuse(field, f"has {size} bytes; it needs 1 to {bytes_max}")
 
 
-def _refuse(field: str, problem: str) -> None:
+def _refuse(field: str, problem: str) -> NoReturn:
     raise RequestError("INVALID_FIELD", field, problem)

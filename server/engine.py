@@ -1,4 +1,4 @@
-"""Decides, and takes what became of it: everything that the services do, without their transport."""
+"""Decides, and takes what became of it: all that the services do, without their transport."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from decisionlog.ids import entropy, time_ms, to_text
 from policy.catalog import NO_SEND
 from policy.choice import Choice, choose
 from policy.eligibility import Suppression, eligibility
-from policy.errors import PolicyError, RequestError
+from policy.errors import PolicyError
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry

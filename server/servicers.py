@@ -1,21 +1,21 @@
 """The gRPC services: they convert, delegate to the engine, and convert back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
 import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-
-from decisionlog import Delivery, ReportOutcome, Reward
-from decisionlog.ids import from_text
-from policy.releases import Releases
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import decision_service_pb2_grpc as decision_grpc
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import feedback_service_pb2_grpc as feedback_grpc
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1 import policy_service_pb2_grpc as policy_grpc
+
+from decisionlog import Delivery, ReportOutcome, Reward
+from decisionlog.ids import from_text
+from policy.releases import Releases
 from server.auth import Tokens
 from server.converters import (
     arms_of,
@@ -29,6 +29,7 @@ from server.converters import (
 from server.engine import Answer, Ask, Engine
 from server.errors import status_of
 from server.refusals import BatchSizeError
+from server.streams import groups
 from server.telemetry import Telemetry
 
 BATCH_MAX = 1000
@@ -61,7 +62,7 @@ class Calls:
             except Exception as error:  # noqa: BLE001 - status_of logs what it does not know
                 status = status_of(error)
                 call.failed(_code(status).name)
-        _abort(context, status)
+        return _abort(context, status)
 
 
 class DecisionServicer(decision_grpc.DecisionServiceServicer):
@@ -84,6 +85,21 @@ class DecisionServicer(decision_grpc.DecisionServiceServicer):
         """Chooses for many subjects."""
         method = "sendwise.v1.DecisionService/BatchDecide"
         return self._calls.answer(method, self._batch_decide, request, context)
+
+    def StreamDecide(  # noqa: N802 - the name on the wire
+        self, requests: Iterator[decision_api.StreamDecideRequest], context: grpc.ServicerContext
+    ) -> Iterator[decision_api.StreamDecideResponse]:
+        """Chooses for a campaign; what has come while the last group was stored is the next."""
+        method = "sendwise.v1.DecisionService/StreamDecide"
+        for group in groups(requests, BATCH_MAX):
+            yield from self._calls.answer(method, self._stream_group, group, context)
+
+    def _stream_group(
+        self, group: Sequence[decision_api.StreamDecideRequest]
+    ) -> list[decision_api.StreamDecideResponse]:
+        answers = self._answers([_attempt(ask_of, message.request) for message in group])
+        results = map(_decide_result, answers)
+        return [decision_api.StreamDecideResponse(result=result) for result in results]
 
     def _decide(self, request: decision_api.DecideRequest) -> decision_api.DecideResponse:
         (answer,) = self._answers([ask_of(request)])

@@ -1,4 +1,4 @@
-"""What answers requests now: rollout, catalog and policies, swapped as one when the rollout changes."""
+"""What answers requests now: rollout, catalog and policies, swapped as one."""
 
 import logging
 import threading
@@ -61,7 +61,7 @@ class Current:
         self._thread.join()
 
     def refresh(self) -> None:
-        """Takes up a new rollout, if there is one; keeps the old one if the new cannot be loaded."""
+        """Takes up a new rollout, if there is one that can be loaded."""
         stamp = self._file.stamp()
         if stamp == self._stamp:
             return
@@ -78,7 +78,7 @@ class Current:
         while not self._stop.wait(POLL_SECONDS):
             try:
                 self.refresh()
-            except Exception:
+            except Exception:  # noqa: BLE001 - following must not end
                 _log.exception("the rollout file cannot be read; trying again")
 
     def _load(self, loaded: Mapping[str, Policy]) -> Serving:

@@ -40,6 +40,7 @@ def serve(
     command: Sequence[str] = WORKER_COMMAND,
     out: TextIO | None = None,
     limits: Limits | None = None,
+    on_locked: Callable[[], object] = lambda: None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; a second one ends calls that are still in flight.
 
@@ -51,6 +52,7 @@ def serve(
         command: Starts a worker; see `server.lifeline` for what it must do.
         out: Where to say that the service is ready; by default standard output.
         limits: How patient to be.
+        on_locked: Called when directory and port are ours, before any worker starts.
 
     Returns:
         The exit code: 0 if every worker stopped in order, 1 if one had to be killed.
@@ -68,6 +70,7 @@ def serve(
         address.held(settings.host, settings.port) as port,
         SignalReader(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD) as signals,
     ):
+        on_locked()
         launch = Launch(settings, command, port, lock_fd)
         return Supervisor(launch, limits, out or sys.stdout).run(signals)
 

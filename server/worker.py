@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from sendwise.v1 import decision_service_pb2, feedback_service_pb2, policy_service_pb2
+from sendwise.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
+from sendwise.v1.feedback_service_pb2_grpc import add_FeedbackServiceServicer_to_server
+from sendwise.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
 from decisionlog import DecisionIds, DecisionLog, DecisionLogError, load_keys
 from policy.errors import PolicyError
 from policy.registry import Registry
 from policy.releases import Releases
-from sendwise.v1 import decision_service_pb2, feedback_service_pb2, policy_service_pb2
-from sendwise.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
-from sendwise.v1.feedback_service_pb2_grpc import add_FeedbackServiceServicer_to_server
-from sendwise.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from server.auth import Tokens
 from server.engine import Engine
 from server.lifeline import Lifeline
@@ -45,14 +45,12 @@ def main() -> int:
     with Lifeline() as lifeline:
         try:
             settings = lifeline.settings()
-            configure(
-                level=settings.log_level, form=settings.log_format, worker=settings.index
-            )
+            configure(level=settings.log_level, form=settings.log_format, worker=settings.index)
             with _serving(settings):
                 lifeline.ready()
                 lifeline.wait_for_stop()
         except (ServeError, PolicyError, DecisionLogError) as error:
-            _log.error("%s", error)  # noqa: TRY400 - the text says what to do
+            _log.error("%s", error)
             return 1
     return 0
 

@@ -1,0 +1,135 @@
+"""How fast decisions become durable, beside plain LMDB with the same bytes and batches."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Final, TypeVar
+
+import lmdb
+
+from decisionlog import Decision, DecisionIds, DecisionLog, Grid, Keys, Stage
+from decisionlog.committer import Committer
+from decisionlog.operations import NewDecision, RecordDecisions, new_decision
+from decisionlog.schema import prepare
+from decisionlog.store import Store
+from decisionlog.tickets import Ticket
+
+RECORDS: Final = 20_000
+IN_FLIGHT: Final = 64
+REPETITIONS: Final = 7
+SEED: Final = 7
+
+_MAP_SIZE_BYTES: Final = 1024**3
+_KEYS: Final = Keys(bytes(32))
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def run() -> dict[str, float]:
+    """Measure.
+
+    Returns:
+        Medians over `REPETITIONS` of runs side by side, with `IN_FLIGHT` single decisions in
+        flight from one thread: records a second as the log takes encoded ones, as it takes
+        decisions (encoding included), and as plain LMDB takes the bytes of the first in its
+        batches; and the ratio of the first to the last.
+    """
+    decisions = _decisions(random.Random(SEED))  # noqa: S311 - test data
+    news = [new_decision(decision, None) for decision in decisions]
+    rounds = [_round(decisions, news) for _ in range(REPETITIONS)]
+    return {name: median(each[name] for each in rounds) for name in rounds[0]}
+
+
+def _round(decisions: Sequence[Decision], news: Sequence[NewDecision]) -> dict[str, float]:
+    with _directory() as directory:
+        encoded_s, batches = _encoded(directory, news)
+    with _directory() as directory:
+        plain_s = _plain(directory, news, batches)
+    with _directory() as directory:
+        whole_s = _whole(directory, decisions)
+    return {
+        "commit_records_per_s": RECORDS / encoded_s,
+        "commit_with_encoding_records_per_s": RECORDS / whole_s,
+        "commit_plain_lmdb_records_per_s": RECORDS / plain_s,
+        "commit_ratio_to_plain_lmdb": plain_s / encoded_s,
+    }
+
+
+def _directory() -> "TemporaryDirectory[str]":
+    # Beside this file: a directory of the system's might lie in memory and sync for nothing.
+    return TemporaryDirectory(dir=Path(__file__).parent)
+
+
+def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[int]]:
+    """Return the seconds it took and the sizes of the batches that came of it."""
+    batches: list[int] = []
+    with Store(Path(directory), map_size_bytes=_MAP_SIZE_BYTES) as store:
+        prepare(store, _KEYS.fingerprint, 0)
+        committer = Committer(store.write, on_commit=lambda _, size: batches.append(size))
+        operations = [RecordDecisions([new]) for new in news]
+        seconds = _in_flight(committer.submit, operations)
+        committer.close()
+    return seconds, batches
+
+
+def _whole(directory: str, decisions: Sequence[Decision]) -> float:
+    path = Path(directory)
+    with DecisionLog.open(path, keys=_KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
+        return _in_flight(log.submit, [[(decision, None)] for decision in decisions])
+
+
+def _in_flight(submit: Callable[[_Item], Ticket[_Result]], items: Sequence[_Item]) -> float:
+    """Submit all, wait for the oldest whenever `IN_FLIGHT` are waiting; return the seconds."""
+    waiting: deque[Ticket[_Result]] = deque()
+    started_s = perf_counter()
+    for item in items:
+        if len(waiting) == IN_FLIGHT:
+            waiting.popleft().result()
+        waiting.append(submit(item))
+    while waiting:
+        waiting.popleft().result()
+    return perf_counter() - started_s
+
+
+def _plain(directory: str, news: Sequence[NewDecision], batches: Sequence[int]) -> float:
+    """Return the seconds that LMDB alone takes."""
+    rows = iter([(new.decision.decision_id, new.value) for new in news])
+    with lmdb.open(directory, map_size=_MAP_SIZE_BYTES, max_dbs=1) as environment:
+        table = environment.open_db(b"decisions")
+        started_s = perf_counter()
+        for size in batches:
+            with environment.begin(write=True) as transaction:
+                for _ in range(size):
+                    key, value = next(rows)
+                    transaction.put(key, value, db=table)
+        return perf_counter() - started_s
+
+
+def _decisions(source: random.Random) -> list[Decision]:
+    ids = DecisionIds(iter(range(RECORDS)).__next__, source.getrandbits)
+    return [_decision(ids.new(), source) for _ in range(RECORDS)]
+
+
+def _decision(decision_id: bytes, source: random.Random) -> Decision:
+    """Return a small decision: eight features, three offers, one channel, one window."""
+    return Decision(
+        decision_id=decision_id,
+        subject=source.randbytes(16),
+        request_digest=source.randbytes(16),
+        arm=1,
+        policy_version="3f6c0e5d9a41",
+        catalog_version="b1946ac92492",
+        time_zone="Europe/Berlin",
+        priority=1,
+        no_send_reason=0,
+        features={f"feature_{i}": source.random() if i % 2 else f"v{i}" for i in range(8)},
+        offer_features={},
+        grid=Grid(start_ms=0, step_ms=3_600_000, earliest_ms=0, local_minutes=(60,)),
+        tree=tuple((offer, (("email", 1),)) for offer in ("mens", "womens", "none")),
+        stages=(Stage((0.2, 0.3, 0.5), 2), Stage((1.0,), 0), Stage((1.0,), 0)),
+    )
