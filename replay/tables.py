@@ -208,7 +208,7 @@ def _sample(
     numbers: Callable[[str, Any, int], Floats],
 ) -> Sample:
     """A record batch as a sample."""
-    columns = {}
+    columns: dict[str, Any] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         _check_filled(name, column, first_row)
         convert = _clusters if name == "subject" else numbers
