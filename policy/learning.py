@@ -5,7 +5,7 @@ from policy.policies import Chain
 from policy.situation import Path, Situation, Stage
 from policy.vw import Model
 
-# Coin betting (Orabona and Tommasi 2017) has no learning rate to tune: logs differ too much for one.
+# Coin betting (Orabona and Tommasi 2017) has no learning rate that would have to fit every log.
 _COMMON = "--cb_adf --cb_type mtr --coin --hash all -b 18"
 # Namespaces as in `policy.examples`: each stage crosses what it chooses with all it knows.
 _ARGUMENTS = {

@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
-from data import Customer
-
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1.decision_service_pb2_grpc import DecisionServiceStub
 from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
+from examples.hillstrom.data import Customer
+
 BATCH = 250
 IN_FLIGHT = 64
 
 _T = TypeVar("_T")
+FeatureValue = float | str | bool
 
 
 class DeliverySystem:
@@ -59,7 +60,9 @@ class DeliverySystem:
         for index, (customer, decision) in enumerate(pairs):
             if len(waiting) == IN_FLIGHT:
                 waiting.popleft().result()
-            waiting.append(self._feedback[index % 2].ReportDelivery.future(_delivery(customer, decision)))
+            waiting.append(
+                self._feedback[index % 2].ReportDelivery.future(_delivery(customer, decision))
+            )
         for call in waiting:
             call.result()
 
@@ -83,7 +86,7 @@ def _request(customer: Customer) -> decision_api.DecideRequest:
     return decision_api.DecideRequest(request_id=name, subject_id=name, features=features)
 
 
-def _feature(value: float | str | bool) -> common.Feature:
+def _feature(value: FeatureValue) -> common.Feature:
     if isinstance(value, bool):
         return common.Feature(flag=value)
     if isinstance(value, str):
