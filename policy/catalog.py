@@ -242,16 +242,25 @@ def parse_catalog(text: str, source: str = "the catalog") -> Catalog:
     return catalog
 
 
+def read_catalog(path: Path) -> str:
+    """The text of a catalog file.
+
+    Raises:
+        CatalogError: if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(str(path), [Problem("", f"cannot be read: {error}")]) from None
+
+
 def load_catalog(path: Path) -> Catalog:
     """Reads a catalog file.
 
     Raises:
         CatalogError: with everything that is wrong and where, also if it cannot be read.
     """
-    try:
-        return parse_catalog(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(str(path), [Problem("", f"cannot be read: {error}")]) from None
+    return parse_catalog(read_catalog(path), str(path))
 
 
 def _problems(error: ValidationError, text: str) -> list[Problem]:

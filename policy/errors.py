@@ -43,6 +43,21 @@ class RequestError(PolicyError):
         super().__init__(f"{field} {problem}")
 
 
+class InvalidRewardError(PolicyError):
+    """A reward cannot be learned: it is not finite, or too large for the model's arithmetic."""
+
+    def __init__(self, reward: float) -> None:
+        self.reward = reward
+        super().__init__(f"a reward of {reward!r} cannot be learned; choose a larger unit")
+
+
+class DivergedModelError(PolicyError):
+    """A model's values are not finite, so that no probability follows from them."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's values are not finite: train and promote another version")
+
+
 class UnknownVersionError(PolicyError):
     """No policy or catalog of this version is registered."""
 

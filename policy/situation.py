@@ -81,9 +81,29 @@ class Situation:
             return tuple(node.channel for node in self.tree[path[0]].channels)
         return tuple(str(window) for window in self.windows(path))
 
+    def action(self, path: Path) -> tuple[str, str, int]:
+        """Offer, channel and number of the send window at the end of a whole path."""
+        offer = self.tree[path[0]]
+        return offer.offer, offer.channels[path[1]].channel, self.windows(path)[path[2]]
+
     def windows(self, path: Path) -> tuple[int, ...]:
         """Numbers of the eligible send windows of an offer and channel."""
         return bits(self.tree[path[0]].channels[path[1]].windows)
+
+
+def restored(
+    catalog: Catalog,
+    features: Features,
+    offer_features: Mapping[str, Features],
+    grid: tuple[int, int, int, tuple[int, ...]],
+    tree: tuple[tuple[str, tuple[tuple[str, int], ...]], ...],
+) -> Situation:
+    """The situation of an earlier decision from the plain values of its record."""
+    nodes = tuple(
+        OfferNode(offer, tuple(ChannelNode(*channel) for channel in channels))
+        for offer, channels in tree
+    )
+    return Situation(catalog, features, offer_features, Grid(*grid), nodes)
 
 
 def bits(mask: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import numpy as np
 import vowpalwabbit
 from numpy.typing import NDArray
 
+from policy.errors import InvalidRewardError
+
 # An example takes up to 31 KiB; this many hold the actions of a large catalog.
 CACHED_MAX = 8_192
+# VW squares rewards in float32; beyond about 1e19 the weights would become NaN for ever.
+REWARD_MAX = 1e15
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
 _LABEL = "0:{cost!r}:1 "
 
@@ -29,9 +34,10 @@ class Model:
             arguments: VW options of a new model; a saved model brings its own.
             path: file of a saved model.
         """
-        source = f"--initial_regressor {path}" if path else arguments
-        self._workspace = vowpalwabbit.Workspace(f"{source} --quiet")
-        self._actions: dict[str, vowpalwabbit.Example] = {}
+        # As a list, since VW would split a line at the spaces of the path.
+        source = ["--initial_regressor", str(path)] if path else arguments.split()
+        self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
+        self._actions: dict[tuple[str, int], vowpalwabbit.Example] = {}
         self._lock = threading.Lock()
 
     def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
@@ -42,11 +48,11 @@ class Model:
             actions: the same for each action.
         """
         with self._lock:
-            examples = [self._parse(f"shared {shared}"), *map(self._action, actions)]
+            examples = [self._parse(f"shared {shared}"), *self._examples(actions)]
             costs = self._workspace.predict(examples)
             self._workspace.finish_example(examples[:1])
             self._trim()
-        return -np.asarray(costs, dtype=np.float64)
+        return 0.0 - np.asarray(costs, dtype=np.float64)  # not -costs: no one wants to read -0
 
     def learn(self, shared: str, actions: Sequence[str], chosen: int, reward: float) -> None:
         """Updates the model with the reward of one action.
@@ -55,12 +61,17 @@ class Model:
             shared: as in `values`.
             actions: all that could be chosen.
             chosen: index of the one that was.
-            reward: finite.
+            reward: within ±`REWARD_MAX`.
+
+        Raises:
+            InvalidRewardError: if the reward would spoil the weights; nothing is learned.
         """
+        if not abs(reward) <= REWARD_MAX:
+            raise InvalidRewardError(reward)
         with self._lock:
             label = _LABEL.format(cost=-float(reward))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
-            examples = [fresh[0], *map(self._action, actions)]
+            examples = [fresh[0], *self._examples(actions)]
             examples[chosen + 1] = fresh[1]
             self._workspace.learn(examples)
             # Finishing straight after learning crashes; a prediction on the two first does not.
@@ -73,16 +84,32 @@ class Model:
         with self._lock:
             self._workspace.save(str(path))
 
+    @property
+    def cached(self) -> int:
+        """How many examples are kept."""
+        return len(self._actions)
+
     def close(self) -> None:
         """Frees the model's memory."""
         with self._lock:
             self._forget()
             self._workspace.finish()
 
-    def _action(self, text: str) -> vowpalwabbit.Example:
-        example = self._actions.get(text)
+    def _examples(self, actions: Sequence[str]) -> list[vowpalwabbit.Example]:
+        """The actions' examples, each a different one: VW corrupts memory if one is given twice."""
+        if len(set(actions)) == len(actions):
+            return [self._example(text, 0) for text in actions]
+        seen: Counter[str] = Counter()
+        examples = []
+        for text in actions:
+            examples.append(self._example(text, seen[text]))
+            seen[text] += 1
+        return examples
+
+    def _example(self, text: str, repeat: int) -> vowpalwabbit.Example:
+        example = self._actions.get((text, repeat))
         if example is None:
-            example = self._actions[text] = self._parse(text)
+            example = self._actions[text, repeat] = self._parse(text)
         return example
 
     def _parse(self, text: str) -> vowpalwabbit.Example:
@@ -96,5 +123,8 @@ class Model:
 
     def _forget(self) -> None:
         for example in self._actions.values():
+            # Finishing reads a prediction that only the first example of a list ever gets; an
+            # example without one would crash the process.
+            self._workspace.predict([example])
             self._workspace.finish_example([example])
         self._actions.clear()

@@ -1,0 +1,256 @@
+"""`sendwise train`, `evaluate`, `models`, `promote`, `rollback`."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import (
+    DEFAULT_DATA_DIR,
+    AsOf,
+    CatalogFile,
+    DataDir,
+    Format,
+    OutputFormat,
+)
+from cli.output import line, progress, show, table
+from cli.session import Scope, now, releases, source
+from policy.registry import Registry
+from policy.rollout import Rollout
+from policy.situation import Stage
+from replay.estimate import Estimate
+from replay.evaluation import DEFAULT_ESTIMATORS, EvaluationResult, evaluate_table
+from replay.gate import gate
+from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
+from replay.train import train as train_chain
+
+Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
+Until = Annotated[datetime | None, typer.Option(help="Only decisions before this moment (UTC).")]
+Estimators = Annotated[
+    list[str] | None, typer.Option("--estimator", help="Name of an estimator; may be repeated.")
+]
+
+
+def train(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: DataDir = DEFAULT_DATA_DIR,
+    catalog: CatalogFile = None,
+    as_of: AsOf = None,
+    since: Since = None,
+    until: Until = None,
+    held_out: Annotated[
+        float, typer.Option(help="Share of the subjects to keep for evaluation.", min=0.0, max=0.95)
+    ] = 0.3,
+    passes: Annotated[int, typer.Option(help="How often each stage reads the log.", min=1)] = 1,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """Train a policy on the log and register it; promote puts it into force."""
+    with source(data, Scope(catalog, as_of, since, until)) as found:
+        total = found.log.counts().decisions * passes * len(Stage)
+        with progress("Training", total) as advance:
+            trained = train_chain(
+                lambda: found.interactions(advance),
+                found.catalog,
+                found.registry,
+                now(),
+                held_out_share=held_out,
+                passes=passes,
+            )
+        left = {reason.value: count for reason, count in found.left.items()}
+    version = trained.manifest.version
+    facts: dict[str, Any] = {
+        "version": version,
+        "interactions": trained.interactions,
+        "held_out": trained.held_out,
+        "left_out": left,
+    }
+    text = (
+        f"{version}: learned from {trained.interactions:,} interactions, kept {trained.held_out:,}"
+    )
+    show(facts, form, lambda: line(text))
+
+
+def evaluate(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: DataDir = DEFAULT_DATA_DIR,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A version, `uniform`, `fixed/OFFER[/CHANNEL]` or `logging`; may be repeated.",
+            show_default="the champion",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--table", help="Evaluate a table (Parquet or CSV: reward, p_log, p_target, …) instead."
+        ),
+    ] = None,
+    catalog: CatalogFile = None,
+    as_of: AsOf = None,
+    since: Since = None,
+    until: Until = None,
+    made_by: Annotated[
+        str | None, typer.Option(help="Only decisions that this policy version made.")
+    ] = None,
+    estimator: Estimators = None,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """Say what policies would have earned, with confidence intervals."""
+    if file is not None:
+        with progress("Reading", 1000) as advance:
+            found = evaluate_table(file, estimator, _share_of(advance))
+        show(found.to_json(), form, lambda: _show_results({file.name: found}))
+        return
+    scope = Scope(catalog, as_of, since, until, made_by)
+    results = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
+    show(_as_json(results), form, lambda: _show_policies(results))
+
+
+def models(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
+    """List the registered policies and what is in force."""
+    manifests = list(Registry(data).manifests())
+    rollout = releases(data).present()
+    facts = {
+        "rollout": rollout.model_dump(mode="json", by_alias=True),
+        "models": [manifest.model_dump(mode="json", by_alias=True) for manifest in manifests],
+    }
+
+    def text() -> None:
+        _show_rollout(rollout)
+        rows = [
+            (one.version, f"{one.created_at:%Y-%m-%d %H:%M}", f"{one.interactions:,}")
+            for one in manifests
+        ]
+        table(("model", "trained (UTC)", "interactions"), rows)
+
+    show(facts, form, text)
+
+
+def promote(  # noqa: PLR0913 - one parameter an option
+    version: Annotated[str, typer.Argument(help="Version to put into force.", show_default=False)],
+    *,
+    data: DataDir = DEFAULT_DATA_DIR,
+    catalog: CatalogFile = None,
+    as_of: AsOf = None,
+    force: Annotated[bool, typer.Option("--force", help="Promote without the gate.")] = False,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """Make a policy the champion, if the log says that it is better than the present one."""
+    facts: dict[str, Any] = {"version": version, "forced": force}
+    if not force:
+        facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), form)
+    rollout = releases(data).promote(version)
+    facts["rollout"] = rollout.model_dump(mode="json", by_alias=True)
+    show(facts, form, lambda: _show_rollout(rollout))
+
+
+def rollback(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
+    """Make the champion before the present one the champion again."""
+    rollout = releases(data).rollback()
+    facts = {"rollout": rollout.model_dump(mode="json", by_alias=True)}
+    show(facts, form, lambda: _show_rollout(rollout))
+
+
+def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[str, Any]:
+    """What the gate found; ends the command if the candidate does not pass."""
+    champion = releases(data).present().champion
+    with source(data, scope) as found, progress("Comparing", 2 * found.size) as advance:
+        result = gate(
+            lambda: found.interactions(advance),
+            found.target(version),
+            found.registry.policy(champion),
+        )
+    facts = {
+        "passed": result.passed,
+        "champion": champion,
+        "difference": _estimate_json(result.difference),
+        "n": result.n,
+        "reasons": list(result.reasons),
+    }
+    if not result.passed:
+        reasons = "; ".join(result.reasons)
+        text = f"{version} stays out: {reasons} (--force promotes it all the same)"
+        show({"version": version, "gate": facts}, form, lambda: line(text))
+        raise typer.Exit(1)
+    return facts
+
+
+def _evaluate(
+    data: Path, scope: Scope, versions: list[str] | None, estimators: list[str]
+) -> dict[str, PolicyEvaluation]:
+    chosen = versions or [releases(data).present().champion]
+    with source(data, scope) as found:
+        targets = [found.target(version) for version in chosen if version != LOGGING]
+        with progress("Evaluating", found.size) as advance:
+            results = evaluate_log(found.interactions(advance), targets, estimators)
+    return {name: results[name] for name in chosen}
+
+
+def _as_json(results: Mapping[str, PolicyEvaluation]) -> Mapping[str, Any]:
+    """One policy's result as it is, several by name."""
+    found = {
+        name: {**one.result.to_json(), "difference": _estimate_json(one.difference)}
+        for name, one in results.items()
+    }
+    return next(iter(found.values())) if len(found) == 1 else {"policies": found}
+
+
+def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
+    if estimate is None:
+        return None
+    return {
+        "value": estimate.value,
+        "interval": list(estimate.interval),
+        "method": estimate.method,
+    }
+
+
+def _show_policies(results: Mapping[str, PolicyEvaluation]) -> None:
+    _show_results({name: one.result for name, one in results.items()})
+
+
+def _show_results(results: Mapping[str, EvaluationResult]) -> None:
+    rows = []
+    for name, found in results.items():
+        for estimator in found.estimates:
+            estimate = found.headline(estimator)
+            shown = (
+                ("refused", "") if estimate is None else (f"{estimate.value:.6g}", _span(estimate))
+            )
+            rows.append(
+                (name, estimator, *shown, f"{found.n:,}", f"{found.diagnosis.summary.ess:,.0f}")
+            )
+    table(("policy", "estimator", "value", "95% interval", "n", "ess"), rows)
+    for name, found in results.items():
+        for reason in found.diagnosis.reasons:
+            line(f"{name}: {found.verdict.value}: {reason}")
+
+
+def _span(estimate: Estimate) -> str:
+    low, high = estimate.interval
+    return f"{low:.6g} to {high:.6g}"
+
+
+def _show_rollout(rollout: Rollout) -> None:
+    rows = [
+        (share.arm.name.lower(), share.policy or "no send", f"{share.share:.1%}")
+        for share in rollout.arms
+    ]
+    title = f"rollout {rollout.sequence}, {rollout.catalog}"
+    table(("arm", "policy", "share"), rows, title=title)
+
+
+def _share_of(advance: Callable[[int], None]) -> Callable[[int, float], None]:
+    """Turns the share of a table that was read into steps of a thousand."""
+    shown = 0
+
+    def moved(_rows: int, share: float) -> None:
+        nonlocal shown
+        steps = int(share * 1000)
+        advance(steps - shown)
+        shown = steps
+
+    return moved

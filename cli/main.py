@@ -1,0 +1,41 @@
+"""The `sendwise` command."""
+
+import sys
+
+import typer
+
+from cli import audit, learning, serving
+from cli.output import complain
+from decisionlog import DecisionLogError
+from policy.errors import PolicyError
+from replay.errors import ReplayError
+from server.serve_errors import ServeError
+
+app = typer.Typer(
+    help="Decides which offer to send, on which channel, and when; learns from what follows.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+for command in (
+    serving.check,
+    serving.serve,
+    learning.train,
+    learning.evaluate,
+    learning.models,
+    learning.promote,
+    learning.rollback,
+    audit.verify,
+    audit.ledger,
+):
+    app.command()(command)
+
+
+def run() -> None:
+    """Runs the command line; what a person can mend ends it with one clear line, exit code 1."""
+    try:
+        app()
+    except (PolicyError, DecisionLogError, ReplayError, ServeError) as error:
+        complain(str(error))
+        sys.exit(1)

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="SENDWISE_DATA",
+        help="Directory of the log, the models and the rollout.",
+        show_envvar=True,
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        envvar="SENDWISE_KEY_FILE",
+        help="File of the secret key; beside the data directory if not given.",
+        show_default="DATA.key",
+    ),
+]
+CatalogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalog",
+        help="Catalog file whose reward counts; the catalog in force if not given.",
+        show_default="the one in force",
+    ),
+]
+OutputFormat = Annotated[Format, typer.Option("--format", help="How results are printed.")]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        help="Look from this moment (UTC): attribution windows that close later are still open.",
+        show_default="now",
+    ),
+]
+DEFAULT_DATA_DIR = Path("sendwise-data")

@@ -1,0 +1,66 @@
+"""Opens what a command needs of a data directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from decisionlog import DecisionLog
+from decisionlog.ids import lower_bound
+from policy.catalog import Catalog, load_catalog
+from policy.registry import Registry
+from policy.releases import Releases
+from replay.source import Source
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def releases(data_dir: Path) -> Releases:
+    """What changes the rollout of a data directory."""
+    return Releases(Registry(data_dir), now)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which decisions a command looks at, and from when."""
+
+    catalog_file: Path | None = None
+    as_of: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    made_by: str | None = None
+
+
+@contextmanager
+def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
+    """The interactions of a log, read only: a server may go on writing to it."""
+    registry = Registry(data_dir)
+    with DecisionLog.open(data_dir, keys=None, read_only=True) as log:
+        yield Source(
+            log,
+            registry,
+            _catalog(registry, scope.catalog_file),
+            _ms(scope.as_of or now()),
+            start=_bound(scope.since) or b"",
+            until=_bound(scope.until),
+            made_by=scope.made_by,
+        )
+
+
+def _catalog(registry: Registry, file: Path | None) -> Catalog:
+    if file is not None:
+        return load_catalog(file)
+    return registry.catalog(Releases(registry, now).present().catalog)
+
+
+def _bound(moment: datetime | None) -> bytes | None:
+    return None if moment is None else lower_bound(_ms(moment))
+
+
+def _ms(moment: datetime) -> int:
+    """Unix milliseconds; a time without an offset is taken for UTC, as the options say."""
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)

@@ -1,0 +1,159 @@
+"""What can go wrong in replay: one tree of errors that carry what they are about."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ReplayError(Exception):
+    """Root of every error that replay raises for its input or its data."""
+
+
+class SampleError(ReplayError):
+    """The columns of a sample are not what an evaluation can use."""
+
+
+class LengthMismatchError(SampleError):
+    """A column has another length than the rewards."""
+
+    def __init__(self, column: str, length: int, expected: int) -> None:
+        super().__init__(f"column {column} has {length} rows, reward has {expected}")
+        self.column = column
+        self.length = length
+        self.expected = expected
+
+
+class ColumnTypeError(SampleError):
+    """A column does not hold a plain row of numbers."""
+
+    def __init__(self, column: str, found: str, expected: str) -> None:
+        super().__init__(f"column {column} must hold {expected}, it holds {found}")
+        self.column = column
+        self.found = found
+        self.expected = expected
+
+
+class BadValueError(SampleError):
+    """One value breaks its column's rule."""
+
+    def __init__(self, row: int, column: str, value: object, rule: str) -> None:
+        super().__init__(f"row {row}, column {column}: {value} {rule}")
+        self.row = row
+        """Number of the row in its source; the first is 1."""
+        self.column = column
+        self.value = value
+        self.rule = rule
+
+
+class MissingColumnError(SampleError):
+    """An estimator, or every evaluation, needs a column that is not there."""
+
+    def __init__(self, column: str, needed_by: str) -> None:
+        super().__init__(f"column {column} is missing and {needed_by} needs it")
+        self.column = column
+        self.needed_by = needed_by
+
+
+class UnpairedError(SampleError):
+    """Two samples to be compared do not hold the same interactions."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(
+            f"the two samples differ in {column}, so they are not the same interactions"
+        )
+        self.column = column
+
+
+class NoEstimateError(ReplayError):
+    """The data allow no estimate at all."""
+
+
+class EmptySampleError(NoEstimateError):
+    """There is not one interaction."""
+
+    def __init__(self) -> None:
+        super().__init__("there are no interactions to evaluate")
+
+
+class NoOverlapError(NoEstimateError):
+    """The target policy would have taken none of the logged actions."""
+
+    def __init__(self, interactions: int) -> None:
+        super().__init__(f"the target policy takes none of the {interactions} logged actions")
+        self.interactions = interactions
+
+
+class SettingError(ReplayError):
+    """An evaluation is asked for in a way that makes no sense."""
+
+
+class UnknownEstimatorError(SettingError):
+    """No estimator has this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"there is no estimator {name!r}; there are {', '.join(known)}")
+        self.name = name
+        self.known = tuple(known)
+
+
+class LevelError(SettingError):
+    """A confidence level is not between 0 and 1."""
+
+    def __init__(self, level: float) -> None:
+        super().__init__(f"a confidence level lies between 0 and 1, not at {level}")
+        self.level = level
+
+
+class BoundsError(SettingError):
+    """The declared bounds of the reward hold nothing."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__(f"no reward lies between {low} and {high}")
+        self.low = low
+        self.high = high
+
+
+class MergeError(SettingError):
+    """Two sets of statistics describe different things and cannot be merged."""
+
+    def __init__(self, left: str, right: str) -> None:
+        super().__init__(f"statistics of {left} and of {right} cannot be merged")
+        self.left = left
+        self.right = right
+
+
+class TableError(ReplayError):
+    """A table given for evaluation cannot be used."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class TableFormatError(TableError):
+    """The file is absent, or neither readable Parquet nor readable CSV."""
+
+
+class EmptyTableError(TableError):
+    """The table has columns and no rows."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the table has no rows")
+
+
+class BadTableError(TableError):
+    """A column or a row of the table breaks a rule of the sample."""
+
+    def __init__(self, path: Path, cause: SampleError) -> None:
+        super().__init__(path, str(cause))
+        self.cause = cause
+
+
+class NothingToLearnError(ReplayError):
+    """A log has no interactions to train on."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the log has no interactions to learn from: it needs delivered decisions whose "
+            "attribution window has closed (see `sendwise ledger`; --as-of moves the moment)"
+        )

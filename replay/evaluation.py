@@ -1,0 +1,182 @@
+"""An evaluation of a target policy: chosen estimators and diagnostics over one stream of rows."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from replay.diagnostics import Diagnosis, Diagnostics
+from replay.errors import EmptyTableError, MergeError, NoEstimateError
+from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
+from replay.estimators import ESTIMATORS, Estimator, make_estimators
+from replay.sample import Sample
+from replay.tables import REQUIRED, blaming, open_table
+from replay.verdict import Verdict
+
+DEFAULT_ESTIMATORS = ("ips", "snips")
+"""What every log allows: no reward model needed."""
+
+OnProgress = Callable[[int, float], None]
+"""Called with the rows read so far and the share of the table read, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """What an evaluation found."""
+
+    level: float
+    """Confidence level of the intervals."""
+    estimates: Mapping[str, Estimate | None]
+    """By estimator name; None where the data allow no number at all."""
+    diagnosis: Diagnosis
+
+    @property
+    def n(self) -> int:
+        """Interactions evaluated."""
+        return self.diagnosis.summary.n
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the estimates may be used."""
+        return self.diagnosis.verdict
+
+    def headline(self, name: str) -> Estimate | None:
+        """An estimate fit to be shown: None where it was refused or there is none."""
+        return None if self.verdict is Verdict.REFUSE else self.estimates[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as the contract of `sendwise evaluate` states it.
+
+        Numbers stand beside the verdict whatever it is; what is infinite or undefined is null.
+        """
+        diagnostics = {
+            name: _finite(value) for name, value in asdict(self.diagnosis.summary).items()
+        }
+        return {
+            "n": diagnostics.pop("n"),
+            "level": self.level,
+            "estimates": {name: _estimate_json(found) for name, found in self.estimates.items()},
+            "diagnostics": diagnostics,
+            "verdict": self.verdict.value,
+            "reasons": list(self.diagnosis.reasons),
+        }
+
+
+class Evaluation:
+    """Runs estimators and diagnostics over chunks; parts made anywhere merge exactly."""
+
+    def __init__(
+        self, estimators: Sequence[str] = DEFAULT_ESTIMATORS, bounds: Bounds = NO_BOUNDS
+    ) -> None:
+        self.estimators = {one.name: one for one in make_estimators(estimators, bounds)}
+        self.diagnostics = Diagnostics()
+
+    @property
+    def n(self) -> int:
+        """Interactions taken in so far."""
+        return self.diagnostics.n
+
+    def add(self, sample: Sample) -> None:
+        """Take in a chunk of interactions.
+
+        Raises:
+            SampleError: A chosen estimator cannot use the sample.
+        """
+        for estimator in self.estimators.values():
+            estimator.add(sample)
+        self.diagnostics.add(sample)
+
+    def merge(self, other: "Evaluation") -> None:
+        """Take in what another evaluation with the same estimators has seen.
+
+        Raises:
+            MergeError: The other one has other estimators or bounds.
+        """
+        if self.estimators.keys() != other.estimators.keys():
+            raise MergeError(", ".join(self.estimators), ", ".join(other.estimators))
+        for name, estimator in self.estimators.items():
+            estimator.merge(other.estimators[name])
+        self.diagnostics.merge(other.diagnostics)
+
+    def result(self, level: float = DEFAULT_LEVEL) -> EvaluationResult:
+        """What all rows so far say; of no rows it is a refusal without numbers.
+
+        Raises:
+            LevelError: The level is not between 0 and 1.
+        """
+        estimates = {name: _estimate(one, level) for name, one in self.estimators.items()}
+        return EvaluationResult(level, estimates, self.diagnostics.result())
+
+
+def evaluate_table(
+    path: Path,
+    estimators: Sequence[str] | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    level: float = DEFAULT_LEVEL,
+    bounds: Bounds = NO_BOUNDS,
+) -> EvaluationResult:
+    """Evaluate the policy that a table describes, in one pass and bounded memory.
+
+    Args:
+        path: A Parquet or CSV file, or a directory of them, with the columns of `Sample`.
+        estimators: Names; None for every one whose columns the table has.
+        on_progress: Called after each chunk.
+        level: Confidence level of the intervals.
+        bounds: What every reward is known to keep.
+
+    Raises:
+        TableError: The table is absent, unreadable, empty, or breaks a rule; it names file, row
+            and column.
+        SettingError: An estimator's name or the level makes no sense.
+    """
+    table = open_table(path)
+    names = _usable(table.columns) if estimators is None else tuple(estimators)
+    evaluation = Evaluation(names, bounds)
+    for chunk in table.chunks(_needed_columns(names)):
+        with blaming(chunk.path):
+            evaluation.add(chunk.sample)
+        if on_progress is not None:
+            on_progress(evaluation.n, chunk.share)
+    if evaluation.n == 0:
+        raise EmptyTableError(path)
+    return evaluation.result(level)
+
+
+def _usable(columns: frozenset[str]) -> tuple[str, ...]:
+    """The estimators whose columns are all there."""
+    return tuple(name for name, kind in ESTIMATORS.items() if columns.issuperset(kind.needs))
+
+
+def _needed_columns(names: Sequence[str]) -> dict[str, str]:
+    """Every column to be read, with what needs it."""
+    needed = dict.fromkeys(REQUIRED, "every evaluation")
+    for estimator in make_estimators(names):
+        for column in estimator.needs:
+            needed.setdefault(column, estimator.name)
+    return needed
+
+
+def _estimate(estimator: Estimator, level: float) -> Estimate | None:
+    """The estimate; None where there can be none, which the diagnosis explains."""
+    try:
+        return estimator.estimate(level)
+    except NoEstimateError:
+        return None
+
+
+def _estimate_json(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
+        return {"value": None, "interval": [None, None], "method": "the data allow no estimate"}
+    low, high = estimate.interval
+    return {
+        "value": estimate.value,
+        "interval": [_finite(low), _finite(high)],
+        "method": estimate.method,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows neither infinity nor NaN."""
+    return value if value is not None and math.isfinite(value) else None

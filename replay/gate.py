@@ -1,0 +1,58 @@
+"""The gate: whether a candidate is better than the champion, by the log and beyond luck."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from policy.policies import Policy
+from replay.estimate import Estimate
+from replay.join import Interaction
+from replay.log_evaluation import Target, compare, evaluate_log
+from replay.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """Whether a candidate may replace the champion, and why not."""
+
+    difference: Estimate | None
+    """Candidate minus champion, for one decision."""
+    n: int
+    """Interactions that it rests on; none of them taught the candidate."""
+    reasons: tuple[str, ...]
+    """Why the candidate does not pass; empty if it does."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may be promoted."""
+        return not self.reasons
+
+
+def gate(
+    interactions: Callable[[], Iterable[Interaction]], candidate: Target, champion: Policy
+) -> GateResult:
+    """Compares a candidate with the champion.
+
+    It passes if its evaluation is not refused, and if the whole interval of the paired difference
+    lies above 0.
+
+    Args:
+        interactions: gives them anew each time.
+        candidate: with the interactions that it may be evaluated on.
+        champion: what it would replace.
+    """
+    difference, count = compare(interactions(), candidate, champion)
+    verdict = evaluate_log(interactions(), [candidate])[candidate.name].result
+    reasons = [*_doubts(difference)]
+    if verdict.verdict is Verdict.REFUSE:
+        reasons += verdict.diagnosis.reasons
+    return GateResult(difference, count, tuple(reasons))
+
+
+def _doubts(difference: Estimate | None) -> Iterator[str]:
+    if difference is None:
+        yield "the log allows no comparison: none of its choices is one that both could make"
+    elif difference.interval[0] <= 0.0:
+        low, high = difference.interval
+        yield (
+            f"the difference may be luck: its interval from {low:.6g} to {high:.6g} is not above 0"
+        )

@@ -1,0 +1,171 @@
+"""Joins decisions with what became of them: interactions, and a count of all that is not one yet."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
+from policy.catalog import NO_SEND, Catalog
+from policy.catalog import Reward as RewardRule
+from policy.rollout import Arm
+from policy.situation import Path, Situation, restored
+
+DAY_MS = 86_400_000
+
+# These arms do not draw: they say nothing about actions that they never take.
+_FIXED_ARMS = frozenset({Arm.HOLDOUT, Arm.BASELINE})
+
+
+class Fate(StrEnum):
+    """What became of a decision."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+    OVERRIDDEN = "overridden"
+    PENDING = "pending"
+
+
+_FATES = {
+    DeliveryStatus.SENT: Fate.DELIVERED,
+    DeliveryStatus.FAILED: Fate.FAILED,
+    DeliveryStatus.SUPPRESSED: Fate.SUPPRESSED,
+    DeliveryStatus.OVERRIDDEN: Fate.OVERRIDDEN,
+}
+
+
+class Left(StrEnum):
+    """Why a decision is not an interaction."""
+
+    NOT_DELIVERED = "not_delivered"
+    """Failed, suppressed or overridden: the choice was not carried out, its reward is not known."""
+    PENDING = "pending"
+    """No delivery was reported yet."""
+    IMMATURE = "immature"
+    """Its attribution window is still open."""
+    NO_CHOICE = "no_choice"
+    """Nothing was eligible."""
+    FIXED_ARM = "fixed_arm"
+    """Made by the holdout or the baseline, which do not draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A delivered decision with its reward, once its attribution window has closed."""
+
+    decision: Decision
+    situation: Situation
+    path: Path
+    """Indices of the choice in the situation's tree."""
+    reward: float
+
+
+def fate(logged: LoggedDecision) -> Fate:
+    """What became of a decision: what the report says that occurred last.
+
+    Not to send needs no report: without one it counts as carried out.
+    """
+    if logged.deliveries:
+        return _FATES[max(logged.deliveries, key=_when).status]
+    return Fate.DELIVERED if _is_no_send(logged.decision) else Fate.PENDING
+
+
+def join(
+    logged: Iterable[LoggedDecision],
+    rule: RewardRule,
+    catalogs: Callable[[str], Catalog],
+    as_of_ms: int,
+    left: Counter[Left],
+) -> Iterator[Interaction]:
+    """Yields the interactions of a log, in its order.
+
+    Args:
+        logged: decisions with their reports, as `DecisionLog.scan` yields them.
+        rule: what counts as reward.
+        catalogs: the registered catalogs, by version.
+        as_of_ms: Unix time at which windows must have closed.
+        left: counts the decisions that are no interactions, by why.
+    """
+    for entry in logged:
+        reason = _why_left(entry, rule, as_of_ms)
+        if reason is not None:
+            left[reason] += 1
+            continue
+        decision = entry.decision
+        path = tuple(stage.chosen for stage in decision.stages)
+        situation = situation_of(decision, catalogs(decision.catalog_version))
+        yield Interaction(decision, situation, path, reward_of(entry, rule))
+
+
+def situation_of(decision: Decision, catalog: Catalog) -> Situation:
+    """What the policy saw when it made a decision."""
+    grid = decision.grid
+    return restored(
+        catalog,
+        decision.features,
+        decision.offer_features,
+        (grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes),
+        decision.tree,
+    )
+
+
+def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:
+    """The reward of a decision: each name's values aggregated, weighted, and summed."""
+    counted = [reward for reward in logged.rewards if is_counted(reward, logged.decision, rule)]
+    if not counted:
+        return rule.default
+    return sum(
+        weight * _aggregated(rule.aggregation, [one for one in counted if one.name == name])
+        for name, weight in rule.weights.items()
+    )
+
+
+def is_counted(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
+    """Whether a reward has a weight and came in time."""
+    return reward.name in rule.weights and not is_late(reward, decision, rule)
+
+
+def is_late(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
+    """Whether a reward happened after the attribution window had closed."""
+    return reward.occurred_at_ms > _closes_at_ms(decision, rule)
+
+
+def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left | None:
+    decision, found = logged.decision, fate(logged)
+    if decision.arm in _FIXED_ARMS:
+        return Left.FIXED_ARM
+    if not decision.stages:
+        return Left.NO_CHOICE
+    if found is Fate.PENDING:
+        return Left.PENDING
+    if found is not Fate.DELIVERED:
+        return Left.NOT_DELIVERED
+    return Left.IMMATURE if _closes_at_ms(decision, rule) > as_of_ms else None
+
+
+def _closes_at_ms(decision: Decision, rule: RewardRule) -> float:
+    return decision.decided_at_ms + rule.attribution_days * DAY_MS
+
+
+def _is_no_send(decision: Decision) -> bool:
+    return not decision.stages or decision.tree[decision.stages[0].chosen][0] == NO_SEND
+
+
+def _when(report: Delivery | Reward) -> tuple[int, int]:
+    return report.occurred_at_ms, report.received_at_ms
+
+
+def _aggregated(how: str, rewards: Sequence[Reward]) -> float:
+    """One value of several rewards of one name; 0 of none."""
+    values = [reward.value for reward in sorted(rewards, key=_when)]
+    return _AGGREGATIONS[how](values) if values else 0.0
+
+
+_AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "sum": lambda values: float(sum(values)),
+    "first": lambda values: values[0],
+    "last": lambda values: values[-1],
+    "max": max,
+    "min": min,
+}

@@ -1,0 +1,151 @@
+"""Evaluates policies on the log: what each would have earned, had it decided instead."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from decisionlog import Decision
+from policy.choice import action_probability
+from policy.policies import Policy
+from replay.errors import NoEstimateError
+from replay.estimate import DEFAULT_LEVEL, Estimate
+from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
+from replay.histogram import Bins, WeightHistogram
+from replay.join import Interaction
+from replay.paired import make_paired
+from replay.sample import Sample
+
+CHUNK = 2048
+PAIRED_FORM = "snips"
+LOGGING = "logging"
+"""Name of the logging policy: its value is the mean reward of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A policy to evaluate."""
+
+    name: str
+    policy: Policy
+    is_fresh: Callable[[Decision], bool] = lambda _decision: True
+    """Whether it may be evaluated on a decision: a policy may not on those it has learned from."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEvaluation:
+    """What the log says about one policy."""
+
+    result: EvaluationResult
+    difference: Estimate | None
+    """This policy minus the logging policy, on the same interactions."""
+    weights: Bins
+
+
+def evaluate_log(
+    interactions: Iterable[Interaction],
+    targets: Sequence[Target],
+    estimators: Sequence[str] = DEFAULT_ESTIMATORS,
+    level: float = DEFAULT_LEVEL,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, PolicyEvaluation]:
+    """Evaluates policies, the logging policy among them, in one pass over the interactions.
+
+    Args:
+        interactions: as `join` yields them.
+        targets: the policies.
+        estimators: names, for every policy.
+        level: of the intervals.
+        on_progress: called with the interactions read since the last call.
+
+    Returns:
+        By the targets' names, and `logging`.
+    """
+    columns = {target.name: _Columns(estimators) for target in targets}
+    logging = _Columns(estimators)
+    for chunk in _chunks(interactions):
+        logging.add(chunk, np.asarray([_p_log(one) for one in chunk]))
+        for target in targets:
+            fresh = [one for one in chunk if target.is_fresh(one.decision)]
+            columns[target.name].add(fresh, p_target(target.policy, fresh))
+        if on_progress:
+            on_progress(len(chunk))
+    return {name: column.result(level) for name, column in {LOGGING: logging, **columns}.items()}
+
+
+def compare(
+    interactions: Iterable[Interaction], candidate: Target, baseline: Policy
+) -> tuple[Estimate | None, int]:
+    """Value of a candidate minus that of another policy, on the same interactions.
+
+    Returns:
+        The difference, None if there can be none, and the number of interactions it rests on.
+    """
+    paired, count = make_paired(PAIRED_FORM), 0
+    for chunk in _chunks(one for one in interactions if candidate.is_fresh(one.decision)):
+        samples = [
+            _sample(chunk, p_target(policy, chunk)) for policy in (candidate.policy, baseline)
+        ]
+        paired.add(*samples)
+        count += len(chunk)
+    try:
+        return paired.estimate(DEFAULT_LEVEL), count
+    except NoEstimateError:
+        return None, count
+
+
+def p_target(policy: Policy, interactions: Sequence[Interaction]) -> np.ndarray:
+    """Probability with which a policy would have chosen each logged action, shape (n,)."""
+    return np.asarray(
+        [action_probability(policy, one.situation, one.path) for one in interactions],
+        dtype=np.float64,
+    )
+
+
+class _Columns:
+    """Accumulates what one policy is judged by."""
+
+    def __init__(self, estimators: Sequence[str]) -> None:
+        self._evaluation = Evaluation(estimators)
+        self._paired = make_paired(PAIRED_FORM)
+        self._weights = WeightHistogram()
+
+    def add(self, interactions: Sequence[Interaction], probabilities: np.ndarray) -> None:
+        if not interactions:
+            return
+        sample = _sample(interactions, probabilities)
+        self._evaluation.add(sample)
+        self._paired.add(sample, _sample(interactions, sample.p_log))
+        self._weights.add(sample)
+
+    def result(self, level: float) -> PolicyEvaluation:
+        try:
+            difference = self._paired.estimate(level)
+        except NoEstimateError:
+            difference = None
+        return PolicyEvaluation(self._evaluation.result(level), difference, self._weights.result())
+
+
+def _sample(interactions: Sequence[Interaction], probabilities: np.ndarray) -> Sample:
+    return Sample(
+        reward=np.asarray([one.reward for one in interactions]),
+        p_log=np.asarray([_p_log(one) for one in interactions]),
+        p_target=probabilities,
+        subject=np.asarray([_cluster(one.decision) for one in interactions]),
+    )
+
+
+def _p_log(interaction: Interaction) -> float:
+    return interaction.decision.action_probability
+
+
+def _cluster(decision: Decision) -> int:
+    """A number for a subject: 63 bits of its pseudonym."""
+    return int.from_bytes(decision.subject[:8], "big") >> 1
+
+
+def _chunks(interactions: Iterable[Interaction]) -> Iterator[list[Interaction]]:
+    waiting = iter(interactions)
+    while chunk := list(islice(waiting, CHUNK)):
+        yield chunk

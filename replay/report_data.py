@@ -1,0 +1,120 @@
+"""What a report shows: plain values, ready before anything is drawn or written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from replay.estimate import DEFAULT_LEVEL, Estimate
+from replay.histogram import Bins
+from replay.verdict import Verdict
+
+
+class Unit(StrEnum):
+    """What a reward is, which decides how values are written."""
+
+    RATE = "rate"
+    """A share of decisions: shown in percent, differences in percentage points."""
+    NUMBER = "number"
+    """Anything else, such as money for one decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """One policy with what the log says about it."""
+
+    name: str
+    n: int
+    """Interactions evaluated."""
+    estimate: Estimate | None
+    """Value for one decision; None where there can be none. Never shown where refused."""
+    ess: float
+    """Effective sample size, in rows."""
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    """Why the verdict is not ok, gravest first."""
+    difference: Estimate | None = None
+    """This policy minus the logging policy, on the same interactions."""
+    weights: Bins | None = None
+    """Distribution of its importance weights."""
+
+    @property
+    def shown(self) -> Estimate | None:
+        """The estimate if it may be shown."""
+        return None if self.verdict is Verdict.REFUSE else self.estimate
+
+    @property
+    def shown_difference(self) -> Estimate | None:
+        """The difference if it may be shown."""
+        return None if self.verdict is Verdict.REFUSE else self.difference
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was expected of a policy before it ran, beside what it then earned."""
+
+    policy: str
+    predicted: Estimate
+    realised: Estimate
+
+    @property
+    def kept(self) -> bool:
+        """Whether the realised value lies in the interval that was predicted."""
+        low, high = self.predicted.interval
+        return low <= self.realised.value <= high
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPoint:
+    """Mean reward of one stretch of the log."""
+
+    decisions: int
+    """Decisions of the whole log up to the end of the stretch."""
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Mean reward over the log, of one arm."""
+
+    name: str
+    points: tuple[SeriesPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCounts:
+    """The reconciliation of the log."""
+
+    balanced: bool
+    counts: Mapping[str, int]
+    """Counts by what they count, in the order to be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyCounts:
+    """The outcome of recomputing every logged probability."""
+
+    decisions: int
+    exact: int
+    mismatched: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything that one report shows; what is None or empty is left out."""
+
+    title: str
+    generated_at: datetime
+    """With a time zone."""
+    headlines: tuple[str, ...]
+    """What was found, in sentences; the first is the one to remember."""
+    unit: Unit
+    logging: Estimate
+    """What the logging policy earned for one decision."""
+    policies: tuple[PolicyRow, ...]
+    prediction: Prediction | None = None
+    ledger: LedgerCounts | None = None
+    verify: VerifyCounts | None = None
+    reward_over_log: tuple[Series, ...] = ()
+    level: float = DEFAULT_LEVEL
+    """Confidence level of every interval."""

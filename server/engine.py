@@ -1,0 +1,248 @@
+"""Decides, and takes what became of it: all that the services do, without their transport."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from decisionlog import (
+    Decision,
+    DecisionIds,
+    DecisionLog,
+    DecisionLogError,
+    Delivery,
+    Grid,
+    Keys,
+    ReportOutcome,
+    RequestIdReused,
+    Reward,
+    Stage,
+)
+from decisionlog.ids import entropy, time_ms, to_text
+from policy.catalog import NO_SEND
+from policy.choice import Choice, choose
+from policy.eligibility import Suppression, eligibility
+from policy.errors import PolicyError
+from policy.explain import StageExplanation, explain
+from policy.policies import Policy
+from policy.registry import Registry
+from policy.request import Request, check_request
+from policy.rollout import Arm, ArmShare
+from policy.situation import Situation, restored
+from server.refusals import UnknownDecisionError
+from server.serving import Serving
+
+NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
+HOLDOUT_VERSION = "holdout"
+
+
+class NoSendReason(IntEnum):
+    """Why nothing is to be sent; numbered as on the wire."""
+
+    CHOSEN = 1
+    NOTHING_ELIGIBLE = 2
+    HOLDOUT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A checked request with what the policy does not see of it."""
+
+    subject_id: str
+    request_id: str
+    digest: bytes
+    """Hash of the request, 16 bytes."""
+    explain: bool
+    request: Callable[[int], Request]
+    """The request, given the time of the decision in Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored decision and what was asked for beside it."""
+
+    decision: Decision
+    repeated: bool = False
+    suppressions: tuple[Suppression, ...] = ()
+    explanation: tuple[StageExplanation, ...] = ()
+
+    @property
+    def arm(self) -> str:
+        """Name of the arm, for counting."""
+        return Arm(self.decision.arm).name.lower()
+
+    @property
+    def no_send_reason(self) -> str:
+        """Name of the reason, for counting; empty if something is to be sent."""
+        reason = self.decision.no_send_reason
+        return NoSendReason(reason).name.lower() if reason else ""
+
+
+class Engine:
+    """Answers requests from what is in force, and stores before it answers."""
+
+    def __init__(
+        self,
+        log: DecisionLog,
+        keys: Keys,
+        ids: DecisionIds,
+        registry: Registry,
+        serving: Callable[[], Serving],
+    ) -> None:
+        self._log = log
+        self._keys = keys
+        self._ids = ids
+        self._registry = registry
+        self._serving = serving
+
+    def decide(self, asks: Sequence[Ask | Exception]) -> list[Answer | Exception]:
+        """Decides for each request; all are on disk when this returns.
+
+        Args:
+            asks: requests; an error in place of one is passed through.
+
+        Returns:
+            An answer for each, or the PolicyError or DecisionLogError that kept it from one.
+
+        Raises:
+            DecisionLogError: if the log cannot store anything now.
+        """
+        serving = self._serving()
+        answers = [self._prepare(ask, serving) for ask in asks]
+        new = {
+            index: (answer.decision, self._request_key(ask))
+            for index, (ask, answer) in enumerate(zip(asks, answers, strict=True))
+            if isinstance(ask, Ask) and isinstance(answer, Answer) and not answer.repeated
+        }
+        for index, stored in zip(new, self._log.record(list(new.values())), strict=True):
+            answers[index] = _settled(answers[index], stored)
+        return [self._explained(*pair) for pair in zip(asks, answers, strict=True)]
+
+    def report_deliveries(
+        self, deliveries: Sequence[Delivery]
+    ) -> list[ReportOutcome | DecisionLogError]:
+        """Stores deliveries; all are on disk when this returns."""
+        return list(self._log.report_deliveries(deliveries))
+
+    def report_rewards(self, rewards: Sequence[Reward]) -> list[ReportOutcome | DecisionLogError]:
+        """Stores rewards; all are on disk when this returns."""
+        return list(self._log.report_rewards(rewards))
+
+    def _prepare(self, ask: Ask | Exception, serving: Serving) -> Answer | Exception:
+        """The earlier answer to a request, a new one that is not stored yet, or an error."""
+        if isinstance(ask, Exception):
+            return ask
+        try:
+            return self._repeated(ask) or self._new(ask, serving)
+        except (PolicyError, DecisionLogError) as error:
+            return error
+
+    def _repeated(self, ask: Ask) -> Answer | None:
+        key = self._request_key(ask)
+        earlier = self._log.find_request(key) if key else None
+        if earlier is None:
+            return None
+        if earlier.request_digest != ask.digest:
+            raise RequestIdReused(earlier.decision_id)
+        return Answer(earlier, repeated=True)
+
+    def _new(self, ask: Ask, serving: Serving) -> Answer:
+        seed = self._keys.request_entropy(ask.request_id) if ask.request_id else None
+        decision_id = self._ids.new(seed)
+        request = ask.request(time_ms(decision_id))
+        check_request(request, serving.catalog)
+        found = eligibility(request, serving.catalog)
+        subject = self._keys.pseudonym(ask.subject_id)
+        share, policy = serving.answering(subject)
+        choice = self._choose(policy, found.situation, decision_id)
+        decision = Decision(
+            decision_id=decision_id,
+            subject=subject,
+            request_digest=ask.digest,
+            arm=share.arm,
+            policy_version=share.policy or HOLDOUT_VERSION,
+            catalog_version=serving.rollout.catalog,
+            time_zone=request.time_zone or serving.catalog.send_times.time_zone,
+            priority=CRITICAL if request.critical else NORMAL,
+            no_send_reason=_no_send_reason(share, found.situation, choice),
+            features=request.features,
+            offer_features=request.offer_features,
+            grid=Grid(*found.situation.grid),
+            tree=found.situation.tree,
+            stages=_stages(choice),
+        )
+        return Answer(decision, suppressions=found.suppressions)
+
+    @staticmethod
+    def _choose(policy: Policy | None, situation: Situation, decision_id: bytes) -> Choice | None:
+        """A choice, if there is somebody to make it and something to choose."""
+        if policy is None or not situation.tree:
+            return None
+        return choose(policy, situation, entropy(decision_id))
+
+    def _explained(self, ask: Ask | Exception, answer: Answer | Exception) -> Answer | Exception:
+        if isinstance(ask, Ask) and ask.explain and isinstance(answer, Answer):
+            return replace(answer, explanation=self.explain(answer.decision))
+        return answer
+
+    def explain_stored(self, decision_id: bytes) -> tuple[tuple[StageExplanation, ...], bool]:
+        """How a decision of the log came about, and whether computing it again gives the same.
+
+        Raises:
+            UnknownDecisionError: if the log does not hold it.
+            UnknownVersionError: if its policy or catalog is not registered any more.
+        """
+        decision = self._log.decision(decision_id)
+        if decision is None:
+            raise UnknownDecisionError(to_text(decision_id))
+        stages = self.explain(decision)
+        return stages, [_pmf(stage) for stage in stages] == [stage.pmf for stage in decision.stages]
+
+    def explain(self, decision: Decision) -> tuple[StageExplanation, ...]:
+        """How a stored decision came about; empty if there was nothing to choose."""
+        if not decision.stages:
+            return ()
+        path = tuple(stage.chosen for stage in decision.stages)
+        seed = entropy(decision.decision_id)
+        return explain(self._policy(decision.policy_version), self._situation(decision), path, seed)
+
+    def _situation(self, decision: Decision) -> Situation:
+        grid = decision.grid
+        return restored(
+            self._registry.catalog(decision.catalog_version),
+            decision.features,
+            decision.offer_features,
+            (grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes),
+            decision.tree,
+        )
+
+    def _policy(self, version: str) -> Policy:
+        return self._serving().policies.get(version) or self._registry.policy(version)
+
+    def _request_key(self, ask: Ask) -> bytes | None:
+        return self._keys.request_key(ask.request_id) if ask.request_id else None
+
+
+def _settled(answer: Answer | Exception, stored: Decision | DecisionLogError) -> Answer | Exception:
+    """What the log made of a new answer: another caller may have stored the same request first."""
+    if isinstance(stored, DecisionLogError) or not isinstance(answer, Answer):
+        return stored if isinstance(stored, DecisionLogError) else answer
+    if stored.decision_id == answer.decision.decision_id:
+        return answer
+    return Answer(stored, repeated=True)
+
+
+def _stages(choice: Choice | None) -> tuple[Stage, ...]:
+    stages = choice.stages if choice else ()
+    return tuple(Stage(tuple(stage.pmf.tolist()), stage.chosen) for stage in stages)
+
+
+def _pmf(stage: StageExplanation) -> tuple[float, ...]:
+    return tuple(action.probability for action in stage.actions)
+
+
+def _no_send_reason(share: ArmShare, situation: Situation, choice: Choice | None) -> int:
+    if share.arm is Arm.HOLDOUT:
+        return NoSendReason.HOLDOUT
+    if choice is None:
+        return NoSendReason.NOTHING_ELIGIBLE
+    return NoSendReason.CHOSEN if situation.tree[choice.path[0]].offer == NO_SEND else 0

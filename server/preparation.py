@@ -1,0 +1,53 @@
+"""Gets a data directory ready to be served: key, log, catalog, rollout."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from decisionlog import DecisionLog, LogMissing, load_keys
+from policy.catalog import read_catalog
+from policy.errors import InvalidRolloutError
+from policy.registry import Registry
+from policy.releases import Releases
+from policy.rollout import Rollout
+from server.settings import ServeSettings
+
+
+def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
+    """Makes the key and the log if there are none, and puts the catalog into force.
+
+    To be called by who holds the directory, before any worker starts.
+
+    Args:
+        settings: name directory and key file.
+        catalog: file to put into force; None keeps the one that is.
+
+    Raises:
+        CatalogError: if the catalog is not valid.
+        InvalidRolloutError: if none was given and none is in force.
+        DecisionLogError: if key or log cannot be used.
+    """
+    releases = Releases(Registry(settings.data_dir), lambda: datetime.now(UTC))
+    rollout = (
+        releases.publish(read_catalog(catalog), str(catalog)) if catalog else _present(releases)
+    )
+    keys = load_keys(
+        settings.key_file, data_directory=settings.data_dir, create=_is_new(settings.data_dir)
+    )
+    DecisionLog.open(settings.data_dir, keys=keys, map_size_bytes=settings.map_size_bytes).close()
+    return rollout
+
+
+def _present(releases: Releases) -> Rollout:
+    try:
+        return releases.present()
+    except InvalidRolloutError:
+        raise InvalidRolloutError("no catalog is in force yet: give one with --catalog") from None
+
+
+def _is_new(data_dir: Path) -> bool:
+    """Whether there is no log yet: only then may a missing key be made."""
+    try:
+        DecisionLog.open(data_dir, keys=None, read_only=True).close()
+    except LogMissing:
+        return True
+    return False

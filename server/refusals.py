@@ -1,0 +1,29 @@
+"""What the services refuse themselves, before or after asking policy and log."""
+
+
+class RefusalError(Exception):
+    """Any refusal of this package."""
+
+
+class UnknownDecisionError(RefusalError):
+    """No decision has this id."""
+
+    def __init__(self, decision_id: str) -> None:
+        self.decision_id = decision_id
+        super().__init__(f"this log holds no decision {decision_id}")
+
+
+class BatchSizeError(RefusalError):
+    """A batch is empty or too large."""
+
+    def __init__(self, size: int, maximum: int) -> None:
+        self.size = size
+        self.maximum = maximum
+        super().__init__(f"a batch has 1 to {maximum} entries, this one has {size}")
+
+
+class TokenRequiredError(RefusalError):
+    """The call carries no valid token."""
+
+    def __init__(self) -> None:
+        super().__init__("send a valid token as metadata: authorization: Bearer TOKEN")

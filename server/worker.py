@@ -1,0 +1,131 @@
+"""One worker process: puts log, policies and services together and serves until told to stop."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from sendwise.v1 import decision_service_pb2, feedback_service_pb2, policy_service_pb2
+from sendwise.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
+from sendwise.v1.feedback_service_pb2_grpc import add_FeedbackServiceServicer_to_server
+from sendwise.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
+
+from decisionlog import DecisionIds, DecisionLog, DecisionLogError, load_keys
+from policy.errors import PolicyError
+from policy.registry import Registry
+from policy.releases import Releases
+from server.auth import Tokens
+from server.engine import Engine
+from server.lifeline import Lifeline
+from server.logs import configure
+from server.serve_errors import ServeError
+from server.servicers import Calls, DecisionServicer, FeedbackServicer, PolicyServicer
+from server.serving import Current
+from server.settings import WorkerSettings
+from server.telemetry import Telemetry, TelemetrySettings, start
+
+# 1,000 requests with 256 features of 384 bytes each would be 98 MB; no sane batch comes near this.
+MESSAGE_BYTES_MAX = 32 * 2**20
+SERVICES = (
+    decision_service_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name,
+    feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
+    policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
+)
+_log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Serves; returns the exit code."""
+    with Lifeline() as lifeline:
+        try:
+            settings = lifeline.settings()
+            configure(level=settings.log_level, form=settings.log_format, worker=settings.index)
+            with _serving(settings):
+                lifeline.ready()
+                lifeline.wait_for_stop()
+        except (ServeError, PolicyError, DecisionLogError) as error:
+            _log.error("%s", error)
+            return 1
+    return 0
+
+
+def now_ms() -> int:
+    """Unix time."""
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def _serving(settings: WorkerSettings) -> Iterator[None]:
+    """Serves while the block runs; then finishes the calls in flight and closes the log."""
+    with ExitStack() as stack:
+        telemetry = start(_telemetry_settings(settings))
+        stack.callback(telemetry.close)
+        calls = Calls(telemetry, Tokens.load(settings.token_file))
+        registry = Registry(settings.data_dir)
+        current = Current(registry)
+        engine = stack.enter_context(_engine(settings, telemetry, registry, current))
+        server, checks = _server(settings)
+        add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), server)
+        add_FeedbackServiceServicer_to_server(FeedbackServicer(engine, calls, now_ms), server)
+        releases = Releases(registry, lambda: datetime.now(UTC))
+        add_PolicyServiceServicer_to_server(PolicyServicer(engine, calls, releases), server)
+        current.start()
+        stack.callback(current.stop)
+        server.start()
+        yield
+        checks.enter_graceful_shutdown()
+        server.stop(settings.grace_seconds).wait()
+
+
+@contextmanager
+def _engine(
+    settings: WorkerSettings, telemetry: Telemetry, registry: Registry, current: Current
+) -> Iterator[Engine]:
+    keys = load_keys(settings.key_file, data_directory=settings.data_dir)
+    with DecisionLog.open(
+        settings.data_dir,
+        keys=keys,
+        map_size_bytes=settings.map_size_bytes,
+        on_commit=telemetry.committed,
+    ) as log:
+        yield Engine(log, keys, DecisionIds(now_ms), registry, current)
+
+
+def _server(settings: WorkerSettings) -> tuple[grpc.Server, health.HealthServicer]:
+    """A server on the shared port, with health and reflection."""
+    options = [("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
+    pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
+    server = grpc.server(pool, options=options)
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    for service in ("", *SERVICES):
+        checks.set(service, health_pb2.HealthCheckResponse.SERVING)
+    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    server.add_insecure_port(f"{_bracketed(settings.host)}:{settings.port}")
+    return server, checks
+
+
+def _bracketed(host: str) -> str:
+    """IPv6 addresses stand in brackets before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _telemetry_settings(settings: WorkerSettings) -> TelemetrySettings:
+    port = settings.metrics_port
+    return TelemetrySettings(
+        metrics_port=None if port is None else port + settings.index,
+        otlp_endpoint=settings.otlp_endpoint,
+        trace_ratio=settings.trace_ratio,
+        worker=settings.index,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+"""How hypothesis works in these tests: no deadlines, since the machine may be busy."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("policy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("policy")
