@@ -114,12 +114,16 @@ def test_one_request_to_two_processes_is_one_decision(tmp_path: Path) -> None:
 
 
 def test_a_killed_reader_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Opening the log clears what a killed reader left, so that its pages can be used again."""
+    """Opening the log clears what a killed reader left, while others go on reading."""
     open_log(tmp_path).close()
-    with worker("read", tmp_path) as reader:
-        assert line_of(reader) == "reading"
-    with Store(tmp_path, map_size_bytes=MAP_SIZE_BYTES) as store:
-        assert str(reader.pid) not in store._environment.readers()
+    with worker("read", tmp_path) as living, worker("read", tmp_path) as killed:
+        assert [line_of(living), line_of(killed)] == ["reading", "reading"]
+        killed.kill()
+        killed.wait()
+        with Store(tmp_path, map_size_bytes=MAP_SIZE_BYTES) as store:
+            readers = store._environment.readers().split()
+    assert str(killed.pid) not in readers
+    assert str(living.pid) in readers
 
 
 def fill_up(log: DecisionLog, batch_size: int) -> tuple[int, LogFull]:
