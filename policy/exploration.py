@@ -19,7 +19,7 @@ GAMMA_SCALE_MAX = 1e12  # greedy for all values that differ; γ itself never bec
 class Exploration(BaseModel):
     """How values become probabilities."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Name = "squarecb"
     floor: float = Field(default=0.01, ge=FLOOR_MIN, le=1.0)

@@ -43,8 +43,26 @@ def check_features(features: Features, field: str) -> None:
     if len(features) > FEATURES_MAX:
         _refuse(field, f"has {len(features)} entries; {FEATURES_MAX} is the most")
     for name, value in features.items():
-        _check_text(name, NAME_BYTES_MAX, f"{field} name")
-        _check_value(value, f"{field}[{name}]")
+        if problem := name_problem(name):
+            _refuse(f"{field} name", problem)
+        if problem := value_problem(value):
+            _refuse(f"{field}[{name}]", problem)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a feature's name; empty if nothing."""
+    return _text_problem(name, NAME_BYTES_MAX)
+
+
+def value_problem(value: FeatureValue) -> str:
+    """What is wrong with a feature's value; empty if nothing."""
+    if isinstance(value, str):
+        return _text_problem(value, CATEGORY_BYTES_MAX)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not finite; leave the feature out if it is not known"
+    if abs(value) > NUMBER_MAX:
+        return f"is beyond ±{NUMBER_MAX:.0e}; choose a larger unit"
+    return ""
 
 
 def feature_text(features: Features) -> str:
@@ -84,24 +102,14 @@ def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode(errors="surrogatepass"))
 
 
-def _check_value(value: FeatureValue, field: str) -> None:
-    if isinstance(value, str):
-        _check_text(value, CATEGORY_BYTES_MAX, field)
-    elif isinstance(value, float) and not math.isfinite(value):
-        _refuse(field, "is not finite; leave the feature out if it is not known")
-    elif abs(value) > NUMBER_MAX:
-        _refuse(field, f"is beyond ±{NUMBER_MAX:.0e}; choose a larger unit")
-
-
-def _check_text(text: str, bytes_max: int, field: str) -> None:
-    if not text:
-        _refuse(field, "is empty")
+def _text_problem(text: str, bytes_max: int) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        _refuse(field, "is not Unicode text: it has a lone surrogate")
-    if size > bytes_max:
-        _refuse(field, f"has {size} bytes; {bytes_max} is the most")
+        return "is not Unicode text: it has a lone surrogate"
+    if not size:
+        return "is empty"
+    return f"has {size} bytes; {bytes_max} is the most" if size > bytes_max else ""
 
 
 def _refuse(field: str, problem: str) -> NoReturn:
