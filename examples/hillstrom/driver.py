@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
+
+from examples.hillstrom.data import Customer
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1.decision_service_pb2_grpc import DecisionServiceStub
 from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
-
-from examples.hillstrom.data import Customer
 
 BATCH = 250
 IN_FLIGHT = 64

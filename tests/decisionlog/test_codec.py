@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sendwise.log.v1 import records_pb2 as pb
 
 from decisionlog.codec import (
     MAX_PAYLOAD_BYTES,
@@ -24,6 +23,7 @@ from decisionlog.codec import (
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import Decision, Delivery, DeliveryStatus, Reward, Stage
 from decisionlog.tables import Table, report_key
+from sendwise.log.v1 import records_pb2 as pb
 from tests.decisionlog import samples
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "records"
