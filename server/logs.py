@@ -62,8 +62,8 @@ class JsonFormatter(LineFormatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as a JSON object of texts."""
-        return json.dumps(self.parts(record), ensure_ascii=False)
+        """The record as a JSON object of texts, in ASCII, so that no line separator is left."""
+        return json.dumps(self.parts(record))
 
 
 class TextFormatter(LineFormatter):

@@ -109,7 +109,7 @@ class ServeSettings:
             raise ValueError("metrics_port: should be a fixed port, since Prometheus must know it")
         if self.metrics_port is not None:
             self._check_metrics_ports(self.metrics_port)
-        if self.key_file.absolute().is_relative_to(self.data_dir.absolute()):
+        if self.key_file.resolve().is_relative_to(self.data_dir.resolve()):
             raise ValueError("key_file: should be outside data_dir, so that no backup holds both")
         return self
 

@@ -7,23 +7,31 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TextIO
 
 from server import address, directory_lock
-from server.restarts import Restarts
+from server.restarts import RestartRule, Restarts
 from server.serve_errors import WorkerFailedError
 from server.settings import ServeSettings, WorkerSettings, available_cores
 from server.signals import SignalReader
 from server.worker_process import WorkerProcess
 
 WORKER_COMMAND = (sys.executable, "-m", "server.worker")
-START_SECONDS_MAX = 60.0
-"""A worker that is not ready by then is taken for stuck."""
-MARGIN_SECONDS = 3.0
-"""What a worker gets beyond its grace time: to commit, close the log and leave."""
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How patient the supervisor is."""
+
+    start_seconds_max: float = 60.0
+    """A worker that is not ready by then is taken for stuck."""
+    margin_seconds: float = 3.0
+    """What a worker gets beyond its grace time: to commit, close the log and leave."""
+    restart_rule: RestartRule = field(default_factory=RestartRule)
 
 
 def serve(
@@ -31,7 +39,7 @@ def serve(
     *,
     command: Sequence[str] = WORKER_COMMAND,
     out: TextIO | None = None,
-    clock: Callable[[], float] = time.monotonic,
+    limits: Limits | None = None,
     on_locked: Callable[[], object] = lambda: None,
 ) -> int:
     """Serves until SIGTERM or SIGINT; a second one ends calls that are still in flight.
@@ -43,7 +51,7 @@ def serve(
         settings: What to serve, where and with how many workers.
         command: Starts a worker; see `server.lifeline` for what it must do.
         out: Where to say that the service is ready; by default standard output.
-        clock: Seconds, monotonic.
+        limits: How patient to be.
         on_locked: Called when directory and port are ours, before any worker starts.
 
     Returns:
@@ -55,52 +63,75 @@ def serve(
         AddressError: if the address to listen on cannot be had.
         WorkerFailedError: if a worker cannot be kept running; the others have been stopped.
     """
-    patience_seconds = settings.grace_seconds + MARGIN_SECONDS
+    limits = limits or Limits()
+    patience_seconds = settings.grace_seconds + limits.margin_seconds
     with (
         directory_lock.locked(settings.data_dir, patience_seconds=patience_seconds) as lock_fd,
         address.held(settings.host, settings.port) as port,
         SignalReader(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD) as signals,
     ):
         on_locked()
-        supervisor = Supervisor(settings, port, lock_fd, command, out or sys.stdout, clock)
-        return supervisor.run(signals)
+        launch = Launch(settings, command, port, lock_fd)
+        return Supervisor(launch, limits, out or sys.stdout).run(signals)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that it takes to start a worker."""
+
+    settings: ServeSettings
+    command: Sequence[str]
+    port: int
+    lock_fd: int
+
+    def worker(self, index: int, started_at: float) -> WorkerProcess:
+        """Starts worker `index`, on a core of its own if there are several."""
+        cores = available_cores()
+        return WorkerProcess(
+            self.command,
+            WorkerSettings.of(self.settings, index=index, port=self.port),
+            core=cores[index % len(cores)] if self.settings.workers > 1 else None,
+            lock_fd=self.lock_fd,
+            started_at=started_at,
+        )
 
 
 class _Slot:
     """The place of one worker, through all its lives."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, limits: Limits) -> None:
         self.index = index
         self.process: WorkerProcess | None = None
-        self.restarts = Restarts()
+        self.restarts = Restarts(limits.restart_rule)
         self.start_at = 0.0
+        self._start_seconds_max = limits.start_seconds_max
 
+    @property
     def next_event_at(self) -> float | None:
         """When the supervisor must look at it again though nothing was heard."""
         if self.process is None:
             return self.start_at
-        return None if self.process.is_ready else self.process.started_at + START_SECONDS_MAX
+        if self.process.is_ready:
+            return None
+        return self.process.started_at + self._start_seconds_max
 
 
 class Supervisor:
     """The loop of the parent process."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made by `serve` alone
+    def __init__(
         self,
-        settings: ServeSettings,
-        port: int,
-        lock_fd: int,
-        command: Sequence[str],
+        launch: Launch,
+        limits: Limits,
         out: TextIO,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
-        self._port = port
-        self._lock_fd = lock_fd
-        self._command = command
+        """Prepares to start workers with `launch` and to say on `out` that they are ready."""
+        self._launch = launch
+        self._limits = limits
         self._out = out
         self._clock = clock
-        self._slots = [_Slot(index) for index in range(settings.workers)]
+        self._slots = [_Slot(index, limits) for index in range(launch.settings.workers)]
         self._selector = selectors.DefaultSelector()
         self._stops = 0
         self._announced = False
@@ -128,21 +159,11 @@ class Supervisor:
     def _start_due(self) -> None:
         for slot in self._slots:
             if slot.process is None and slot.start_at <= self._clock():
-                slot.process = self._start(slot.index)
+                slot.process = self._launch.worker(slot.index, self._clock())
                 self._selector.register(slot.process, selectors.EVENT_READ)
 
-    def _start(self, index: int) -> WorkerProcess:
-        cores = available_cores()
-        return WorkerProcess(
-            self._command,
-            WorkerSettings.of(self._settings, index=index, port=self._port),
-            core=cores[index % len(cores)] if len(self._slots) > 1 else None,
-            lock_fd=self._lock_fd,
-            started_at=self._clock(),
-        )
-
     def _seconds_to_next_event(self) -> float | None:
-        times = [at for slot in self._slots if (at := slot.next_event_at()) is not None]
+        times = [at for slot in self._slots if (at := slot.next_event_at) is not None]
         return max(0.0, min(times) - self._clock()) if times else None
 
     def _listen(self, timeout_seconds: float | None) -> None:
@@ -192,11 +213,11 @@ class Supervisor:
         slot.start_at = self._clock() + delay_seconds
 
     def _kill_stuck(self) -> None:
+        limit = self._limits.start_seconds_max
         for process in self._living():
-            if process.is_ready or self._clock() < process.started_at + START_SECONDS_MAX:
-                continue
-            logger.error("worker %d was not ready in %.0f s", process.index, START_SECONDS_MAX)
-            process.kill()
+            if not process.is_ready and self._clock() >= process.started_at + limit:
+                logger.error("worker %d was not ready in %.1f s", process.index, limit)
+                process.kill()
 
     def _announce(self) -> None:
         """Says once that the service is ready."""
@@ -204,16 +225,17 @@ class Supervisor:
         if self._announced or len(living) < len(self._slots):
             return
         if all(process.is_ready for process in living):
-            where = address.shown(self._settings.host, self._port)
-            line = f"sendwise: serving on {where} with {len(living)} workers"
-            print(line, file=self._out, flush=True)
+            where = address.shown(self._launch.settings.host, self._launch.port)
+            workers = "1 worker" if len(living) == 1 else f"{len(living)} workers"
+            print(f"sendwise: serving on {where} with {workers}", file=self._out, flush=True)
             self._announced = True
 
     def _drain(self) -> int:
         """Stops all workers within the grace time; returns the exit code."""
         for process in self._living():
             process.stop()
-        deadline = self._clock() + self._settings.grace_seconds + MARGIN_SECONDS
+        grace_seconds = self._launch.settings.grace_seconds + self._limits.margin_seconds
+        deadline = self._clock() + grace_seconds
         stops_before = self._stops
         while self._living() and self._clock() < deadline and self._stops == stops_before:
             self._listen(max(0.0, deadline - self._clock()))

@@ -34,7 +34,7 @@ DURATION_BOUNDS_SECONDS = (
     *(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
     *(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
 )
-BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024)
+BATCH_BOUNDS = tuple(2.0**power for power in range(11))  # 1 to 1,024
 
 
 class Metrics:

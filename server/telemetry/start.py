@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from server.telemetry.tracing import Tracing
 
 
+EXPORT_SECONDS_MAX = 2.0
+"""How long a batch of traces is offered to a collector; also what closing may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class TelemetrySettings:
     """Who is told what."""
@@ -129,6 +133,6 @@ def _start_tracing(
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: PLC0415
 
     provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
-    exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint)
+    exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint, timeout=EXPORT_SECONDS_MAX)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return SampledTracing(provider, ratio=settings.trace_ratio, draw=draw)

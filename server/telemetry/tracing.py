@@ -119,7 +119,7 @@ class SampledTracing:
         return self._propagator.extract(headers, Context()) if headers else None
 
     def close(self) -> None:
-        """Sends the last spans; waits as long as the exporter's own time-out."""
+        """Sends the last spans; takes as long as the exporter tries."""
         self._provider.shutdown()
 
 
