@@ -25,7 +25,7 @@ system: ## install the Debian packages that some tests start
 	@tools/system_packages
 
 demo: setup ## run the whole loop on 64,000 real customers
-	$(BIN)/python examples/hillstrom/demo.py
+	$(BIN)/python -m examples.hillstrom.demo
 
 test: setup system ## run every test
 	$(BIN)/python -m pytest $(ARGS)

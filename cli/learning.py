@@ -24,6 +24,9 @@ from replay.estimate import Estimate
 from replay.evaluation import DEFAULT_ESTIMATORS, EvaluationResult, evaluate_table
 from replay.gate import gate
 from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
+from replay.predictions import Predictions
+from replay.report import write_report
+from replay.summary import READINGS, Subject, default_policies, summarise
 from replay.train import train as train_chain
 
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
@@ -109,6 +112,39 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     show(_as_json(results), form, lambda: _show_policies(results))
 
 
+def report(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: DataDir = DEFAULT_DATA_DIR,
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A version to evaluate; may be repeated.",
+            show_default="uniform, every fixed offer, the champion",
+        ),
+    ] = None,
+    catalog: CatalogFile = None,
+    as_of: AsOf = None,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """Write one HTML file: policies, prediction, ledger, verification."""
+    champion = releases(data).present().champion
+    with (
+        source(data, Scope(catalog, as_of)) as found,
+        progress("Reporting", READINGS * found.size) as advance,
+    ):
+        subject = Subject(
+            title=found.catalog.name,
+            champion=champion,
+            predicted=Predictions(data).read(champion),
+            policies=policy or default_policies(found.catalog, champion),
+        )
+        gathered = summarise(found, subject, now(), advance)
+    write_report(gathered, out)
+    facts = {"report": str(out), "headlines": list(gathered.headlines)}
+    show(facts, form, lambda: line("\n".join([*gathered.headlines, f"see {out}"])))
+
+
 def models(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
     """List the registered policies and what is in force."""
     manifests = list(Registry(data).manifests())
@@ -163,9 +199,12 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
             found.target(version),
             found.registry.policy(champion),
         )
+    if result.predicted is not None:
+        Predictions(data).write(version, result.predicted)
     facts = {
         "passed": result.passed,
         "champion": champion,
+        "predicted": _estimate_json(result.predicted),
         "difference": _estimate_json(result.difference),
         "n": result.n,
         "reasons": list(result.reasons),

@@ -23,6 +23,7 @@ for command in (
     serving.serve,
     learning.train,
     learning.evaluate,
+    learning.report,
     learning.models,
     learning.promote,
     learning.rollback,

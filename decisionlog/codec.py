@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
-from sendwise.log.v1 import records_pb2 as pb
 
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import (
@@ -28,6 +27,7 @@ from decisionlog.records import (
     Tree,
 )
 from decisionlog.tables import ID_BYTES, Table, report_key
+from sendwise.log.v1 import records_pb2 as pb
 
 CODEC_VERSION: Final = 1
 MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024

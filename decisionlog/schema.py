@@ -46,7 +46,7 @@ def prepare(store: Store, fingerprint: bytes | None, created_at_ms: int) -> None
         WrongKey: It was written with another key; nothing was changed.
     """
     with store.write() as transaction:
-        is_new = not store.has_table(transaction, Table.META)
+        is_new = not store.has_table(Table.META, transaction)
         if is_new and fingerprint is None:
             raise KeyRequired(store.directory)
         if not is_new:
@@ -66,11 +66,11 @@ def check(store: Store, fingerprint: bytes | None) -> None:
         UnknownSchema: Another version of the program wrote it.
         WrongKey: It was written with another key.
     """
+    if not store.has_table(Table.META):
+        raise LogMissing(store.directory)
     with store.read() as transaction:
-        if not store.has_table(transaction, Table.META):
-            raise LogMissing(store.directory)
         _check(store.directory, transaction, fingerprint)
-        store.open_tables(transaction)
+    store.open_tables()
 
 
 def created_at_ms(transaction: ReadTransaction) -> int:

@@ -77,12 +77,6 @@ class ReadTransaction:
         except lmdb.Error as error:
             raise self._store.translation(error) from error
 
-    def open_table(
-        self, environment: lmdb.Environment, table: Table, *, create: bool
-    ) -> "lmdb._Database":
-        """Return the handle of a table; only the store needs it."""
-        return environment.open_db(table.encode(), txn=self._transaction, create=create)
-
     def cursor(self, table: Table) -> Cursor:
         """Return a cursor that lives as long as this transaction."""
         return self._transaction.cursor(self._tables[table])
@@ -94,6 +88,12 @@ class ReadTransaction:
 
 class WriteTransaction(ReadTransaction):
     """The only writer of the log, in all processes, while it lasts. It never changes threads."""
+
+    def open_table(
+        self, environment: lmdb.Environment, table: Table, *, create: bool
+    ) -> "lmdb._Database":
+        """Return the handle of a table; only the store needs it."""
+        return environment.open_db(table.encode(), txn=self._transaction, create=create)
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store a value, in the place of an earlier one if there is one."""
@@ -172,18 +172,21 @@ class Store:
         with self._translated(), self._environment.begin(write=True) as transaction:
             yield WriteTransaction(self, transaction)
 
-    def open_tables(self, transaction: ReadTransaction) -> None:
-        """Open all tables in a transaction, and make them if it can write.
+    def open_tables(self, transaction: WriteTransaction | None = None) -> None:
+        """Open all tables.
+
+        Args:
+            transaction: Makes the tables that are missing; None where this store only reads,
+                and then no transaction may be open.
 
         Raises:
             LogMissing: A table is missing and cannot be made.
         """
-        create = isinstance(transaction, WriteTransaction)
         for table in Table:
-            self.tables[table] = self._open_table(transaction, table, create=create)
+            self.tables[table] = self._open_table(transaction, table, create=True)
 
-    def has_table(self, transaction: ReadTransaction, table: Table) -> bool:
-        """Tell whether a table exists, and open it if so."""
+    def has_table(self, table: Table, transaction: WriteTransaction | None = None) -> bool:
+        """Tell whether a table exists, and open it if so; see `open_tables`."""
         try:
             self.tables[table] = self._open_table(transaction, table, create=False)
         except LogMissing:
@@ -191,12 +194,17 @@ class Store:
         return True
 
     def _open_table(
-        self, transaction: ReadTransaction, table: Table, *, create: bool
+        self, transaction: WriteTransaction | None, table: Table, *, create: bool
     ) -> "lmdb._Database":
         try:
-            return transaction.open_table(self._environment, table, create=create)
+            if transaction is not None:
+                return transaction.open_table(self._environment, table, create=create)
+            # LMDB forgets a handle that was opened in a reader's transaction.
+            return self._environment.open_db(table.encode(), create=False)
         except (lmdb.NotFoundError, lmdb.ReadonlyError) as error:
             raise LogMissing(self.directory) from error
+        except lmdb.Error as error:
+            raise self.translation(error) from error
 
     def _open(self, map_size_bytes: int) -> lmdb.Environment:
         if self.read_only and not (self._path / "data.mdb").exists():

@@ -1,12 +1,14 @@
 """The catalog: the marketer's file of offers, channels, send times, rules, rewards and shares."""
 
 import hashlib
+import json
+import re
 import tomllib
 from datetime import UTC, datetime, time
 from functools import cached_property
+from math import fsum
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from zoneinfo import available_timezones
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,90 +16,148 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
-from policy.errors import CatalogError, Problem, RequestError
+from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
-from policy.features import Features, builtin_token, check_features, feature_text
-from policy.places import dotted, line_of
+from policy.features import (
+    FEATURES_MAX,
+    Features,
+    FeatureValue,
+    builtin_token,
+    feature_text,
+    name_problem,
+    value_problem,
+)
+from policy.places import Location, dotted, line_of
+from policy.zones import is_zone
 
 NO_SEND = "no_send"
 NO_CHANNEL = "none"
 OFFERS_MAX = 10_000
 CHANNELS_MAX = 64
 WINDOWS_MAX = 168
+LABEL_CHARS_MAX = 128
+PLACE_CHARS_MAX = 256
 TICK_MINUTES = 15  # every zone's offset today is a multiple of it
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64, strict=True)
-]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_CHARS_MAX)]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 
-def _plain_features(features: Features) -> Features:
-    try:
-        check_features(features, "features")
-    except RequestError as error:
-        raise ValueError(str(error)) from None
+def _feature_name(name: str) -> str:
+    if problem := name_problem(name):
+        raise ValueError(problem)
+    return name
+
+
+def _feature_value(value: object) -> FeatureValue:
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - for pydantic
+    if problem := value_problem(value):
+        raise ValueError(problem)
     # 1 and 1.0 mean the same, and have to give the same version.
-    return {
-        name: value if isinstance(value, str | bool) else float(value)
-        for name, value in features.items()
-    }
+    return value if isinstance(value, str | bool) else float(value) + 0.0
 
 
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if not is_zone(name):
         raise ValueError(f"{name!r} is not an IANA time zone, such as 'Europe/Berlin'")
     return name
+
+
+def _moment(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        raise ValueError("must be a date and time, such as 2026-12-01T00:00:00Z")  # noqa: TRY004
+    return value
 
 
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("needs an offset, such as 2026-12-01T00:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far from today") from None
 
 
 def _clock(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        raise ValueError('must be a time of day, such as "21:00"')  # noqa: TRY004 - for pydantic
+    return value
+
+
+def _end_clock(value: object) -> object:
     """A time of day, or 24:00 as the end of the day."""
-    return time.max if value == "24:00" else value
+    return time.max if value == "24:00" else _clock(value)
 
 
 def _on_tick(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError("must have no zone: it is the subject's own time")
     if value != time.max and (value.minute % TICK_MINUTES or value.second or value.microsecond):
         raise ValueError(f"must be a multiple of {TICK_MINUTES} minutes, such as 21:00")
     return value
 
 
-Number = Annotated[StrictFloat | StrictInt, AfterValidator(float)]
+def _start(value: time) -> time:
+    if value == time.max:
+        raise ValueError("must be before the end of the day; the day begins at 00:00")
+    return value
+
+
+def _all_different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("must name at least one")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{name!r} is named twice")
+    return names
+
+
+def _in_week_order(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
+    return tuple(day for day in WEEKDAYS if day in days)
+
+
+# TOML has no tuples, and no 24:00: here, and only here, one type may stand for another.
+_LAX = Field(strict=False)
+Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]  # -0.0 means 0.0
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
-Moment = Annotated[datetime, AfterValidator(_aware)]
-ClockTime = Annotated[time, BeforeValidator(_clock), AfterValidator(_on_tick)]
+Moment = Annotated[datetime, _LAX, BeforeValidator(_moment), AfterValidator(_aware)]
+StartTime = Annotated[
+    time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick), AfterValidator(_start)
+]
+EndTime = Annotated[time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick)]
+Names = Annotated[tuple[Name, ...], _LAX, AfterValidator(_all_different)]
+Weekdays = Annotated[tuple[Weekday, ...], _LAX, AfterValidator(_in_week_order)]
 FeatureTable = Annotated[
-    dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat],
-    AfterValidator(_plain_features),
+    dict[
+        Annotated[str, AfterValidator(_feature_name)],
+        Annotated[FeatureValue, PlainValidator(_feature_value)],
+    ],
+    Field(max_length=FEATURES_MAX),
 ]
 
 
 class _Table(BaseModel):
-    """A table of the file: no unknown keys, no changes after loading."""
+    """A table of the file: no unknown keys, no guessing of types, no changes after loading."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class QuietHours(_Table):
     """Hours of the subject's day in which nothing starts or runs; may span midnight."""
 
-    start: ClockTime
-    end: ClockTime
+    start: StartTime
+    end: EndTime
+    """May be 24:00, the end of the day."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
@@ -109,17 +169,17 @@ class QuietHours(_Table):
 class Channel(_Table):
     """A way to reach a subject."""
 
-    consent: StrictStr | None = None
+    consent: Label | None = None
     """Consent that the subject must have given; none if not set."""
     quiet_hours: QuietHours | None = None
-    quiet_days: tuple[Weekday, ...] = ()
+    quiet_days: Weekdays = ()
     features: FeatureTable = Field(default_factory=dict)
 
 
 class Offer(_Table):
     """Something to send."""
 
-    channels: tuple[Name, ...] = Field(min_length=1)
+    channels: Names
     valid_from: Moment | None = None
     valid_until: Moment | None = None
     """Exclusive."""
@@ -150,7 +210,7 @@ class SendTimes(_Table):
 class Reward(_Table):
     """What counts as success. Applied when a log is replayed, never when it is written."""
 
-    weights: dict[StrictStr, Number] = Field(min_length=1)
+    weights: dict[Label, Number] = Field(min_length=1)
     """Worth of one unit of each reward, by name; rewards not named here do not count."""
     aggregation: Literal["sum", "first", "last", "max", "min"] = "sum"
     """How several rewards of one name for one decision become one value."""
@@ -169,7 +229,7 @@ class Traffic(_Table):
 
     @model_validator(mode="after")
     def _leave_a_champion(self) -> Self:
-        if self.random + self.holdout + self.baseline > 1.0:
+        if fsum((self.random, self.holdout, self.baseline)) > 1.0:
             raise ValueError("random, holdout and baseline together must not exceed 1")
         return self
 
@@ -197,8 +257,15 @@ class Catalog(_Table):
 
     @cached_property
     def version(self) -> str:
-        """Hash of the content: the same for the same meaning, however the file is laid out."""
-        text = self.model_dump_json(by_alias=True)
+        """Hash of the content: the same for the same meaning, however the file is laid out.
+
+        The order of offers counts, since they are drawn in it; that of other tables does not.
+        Defaults are left out, so that a setting that a later release adds renames no catalog; a
+        default, once released, never changes within one `schema`.
+        """
+        content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        content["offers"] = list(content["offers"].items())
+        text = json.dumps(content, sort_keys=True)
         return f"catalog-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @cached_property
@@ -232,14 +299,27 @@ def parse_catalog(text: str, source: str = "the catalog") -> Catalog:
         CatalogError: with everything that is wrong and where.
     """
     try:
-        catalog = Catalog.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise CatalogError(source, [Problem("", f"not TOML: {error}")]) from None
+        catalog = Catalog.model_validate(_tables(text, source))
     except ValidationError as error:
         raise CatalogError(source, _problems(error, text)) from None
     if dangling := _dangling(catalog, text):
         raise CatalogError(source, dangling)
     return catalog
+
+
+def _tables(text: str, source: str) -> dict[str, Any]:
+    try:
+        text.encode()
+        return tomllib.loads(text)
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        problem = Problem("", "not Unicode text: it has a lone surrogate", line)
+    except RecursionError:
+        problem = Problem("", "not a catalog: its tables or lists are nested too deeply")
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+        found = re.search(r"at line (\d+)", str(error))
+        problem = Problem("", f"not TOML: {error}", int(found[1]) if found else None)
+    raise CatalogError(source, [problem])
 
 
 def read_catalog(path: Path) -> str:
@@ -266,19 +346,19 @@ def load_catalog(path: Path) -> Catalog:
 def _problems(error: ValidationError, text: str) -> list[Problem]:
     """Pydantic's findings, each with its place and its line."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        Problem(
-            dotted(detail["loc"]),
-            detail["msg"].removeprefix("Value error, "),
-            line_of(text, detail["loc"]),
-        )
-        for detail in details
-    ]
+    return [_problem(detail["loc"], detail["msg"], text) for detail in details]
+
+
+def _problem(location: Location, message: str, text: str) -> Problem:
+    # Pydantic appends this to the place of a key that is wrong; the place is the key itself.
+    path = location[:-1] if location[-1:] == ("[key]",) else location
+    shown = dotted(path)[:PLACE_CHARS_MAX]
+    return Problem(shown, message.removeprefix("Value error, "), line_of(text, path))
 
 
 def _dangling(catalog: Catalog, text: str) -> list[Problem]:
     """References to what the catalog does not have."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
+    found: list[tuple[Location, str]] = []
     for name, offer in catalog.offers.items():
         found += [
             (("offers", name, "channels", index), f"{channel!r} is not among [channels]")
@@ -289,9 +369,9 @@ def _dangling(catalog: Catalog, text: str) -> list[Problem]:
     return [Problem(dotted(path), problem, line_of(text, path)) for path, problem in found]
 
 
-def _reserved(catalog: Catalog) -> list[tuple[tuple[str | int, ...], str]]:
+def _reserved(catalog: Catalog) -> list[tuple[Location, str]]:
     text = "is reserved; to let the policy not send, write [no_send]"
-    found: list[tuple[tuple[str | int, ...], str]] = []
+    found: list[tuple[Location, str]] = []
     if NO_SEND in catalog.offers:
         found.append((("offers", NO_SEND), text))
     if NO_CHANNEL in catalog.channels:
@@ -299,7 +379,7 @@ def _reserved(catalog: Catalog) -> list[tuple[tuple[str | int, ...], str]]:
     return found
 
 
-def _baseline(catalog: Catalog) -> list[tuple[tuple[str | int, ...], str]]:
+def _baseline(catalog: Catalog) -> list[tuple[Location, str]]:
     rule = catalog.baseline
     if rule is None:
         missing = "is above 0, but there is no [baseline] that says what to send"

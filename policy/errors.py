@@ -51,6 +51,13 @@ class InvalidRewardError(PolicyError):
         super().__init__(f"a reward of {reward!r} cannot be learned; choose a larger unit")
 
 
+class DivergedModelError(PolicyError):
+    """A model's values are not finite, so that no probability follows from them."""
+
+    def __init__(self) -> None:
+        super().__init__("the model's values are not finite: train and promote another version")
+
+
 class UnknownVersionError(PolicyError):
     """No policy or catalog of this version is registered."""
 

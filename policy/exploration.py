@@ -7,19 +7,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.errors import DivergedModelError
+
 FloatArray = NDArray[np.float64]
 Name = Literal["squarecb", "epsilon", "softmax", "greedy"]
+# Spread over 10,000 actions it is still far above 2**-53, the resolution of a draw.
+FLOOR_MIN = 1e-6
+GAMMA_SCALE_MAX = 1e12  # greedy for all values that differ; γ itself never becomes infinite
 
 
 class Exploration(BaseModel):
     """How values become probabilities."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Name = "squarecb"
-    floor: float = Field(default=0.01, gt=0.0, le=1.0)
+    floor: float = Field(default=0.01, ge=FLOOR_MIN, le=1.0)
     """Share of each stage that is spread evenly, so that every eligible action keeps support."""
-    gamma_scale: float = Field(default=10.0, gt=0.0)
+    gamma_scale: float = Field(default=10.0, gt=0.0, le=GAMMA_SCALE_MAX)
     """squarecb: γ after one interaction."""
     gamma_exponent: float = Field(default=0.5, ge=0.0, le=1.0)
     """squarecb: γ grows with this power of the interactions that the model has seen."""
@@ -36,9 +41,17 @@ class Exploration(BaseModel):
             interactions: how many the model has learned from.
 
         Returns:
-            Shape (actions,); sums to 1 within 1e-9; each at least floor / actions.
+            Shape (actions,); sums to 1 within 1e-9; each at least floor / actions up to rounding.
+            Equal values are equally likely: the catalog's order favours nobody.
+
+        Raises:
+            DivergedModelError: if a value is not finite.
         """
-        pmf = _KINDS[self.name](self, values, interactions)
+        if not np.isfinite(values).all():
+            raise DivergedModelError
+        # The gap between two finite values may be infinite: the worse one is left to the floor.
+        with np.errstate(over="ignore"):
+            pmf = _KINDS[self.name](self, values, interactions)
         pmf = (1.0 - self.floor) * pmf + self.floor / len(values)
         return np.asarray(pmf / pmf.sum(), dtype=np.float64)
 
@@ -46,10 +59,11 @@ class Exploration(BaseModel):
 def _squarecb(settings: Exploration, values: FloatArray, interactions: int) -> FloatArray:
     """Inverse-gap weighting (Abe and Long 1999; Foster and Rakhlin 2020, SquareCB)."""
     gamma = settings.gamma_scale * max(interactions, 1) ** settings.gamma_exponent
-    best = int(np.argmax(values))
-    pmf: FloatArray = 1.0 / (len(values) + gamma * (values[best] - values))
+    gaps = values.max() - values
+    best = gaps == 0.0
+    pmf: FloatArray = 1.0 / (len(values) + gamma * gaps)
     pmf[best] = 0.0
-    pmf[best] = 1.0 - pmf.sum()
+    pmf[best] = (1.0 - pmf.sum()) / best.sum()
     return pmf
 
 
@@ -65,7 +79,7 @@ def _softmax(settings: Exploration, values: FloatArray, _interactions: int) -> F
 
 
 def _greedy(_settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
-    """All mass on the best; ties are shared, so that the catalog's order favours nobody."""
+    """All mass on the best; ties share it."""
     best = values == values.max()
     return np.asarray(best / best.sum(), dtype=np.float64)
 

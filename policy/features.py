@@ -6,7 +6,7 @@ the same token and no text can open a namespace or another example:
 
     category  c<name>=<value>
     flag      t<name> or f<name>
-    number    n<name>:<value>
+    number    n<name>:<value>, which VW rounds to float32
     our own   _<name>=<value>
 """
 
@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NoReturn
 
 from policy.errors import RequestError
 
@@ -26,6 +27,8 @@ CATEGORY_BYTES_MAX = 256
 MESSAGE_CHARS_MAX = 256
 # The product of two numbers is squared in float32 by VW's normalised update: 1e36 still fits.
 NUMBER_MAX = 1e9
+# Smaller numbers are written as 0: VW's parser loses them, and reads some (1.43e-212) as infinite.
+NUMBER_MIN = 1e-20
 
 # Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
 _UNSAFE = re.compile(r"[^\w.\-+/@]|[^\x21-\x7e]")
@@ -40,8 +43,26 @@ def check_features(features: Features, field: str) -> None:
     if len(features) > FEATURES_MAX:
         _refuse(field, f"has {len(features)} entries; {FEATURES_MAX} is the most")
     for name, value in features.items():
-        _check_text(name, NAME_BYTES_MAX, f"{field} name")
-        _check_value(value, f"{field}[{name}]")
+        if problem := name_problem(name):
+            _refuse(f"{field} name", problem)
+        if problem := value_problem(value):
+            _refuse(f"{field}[{name}]", problem)
+
+
+def name_problem(name: str) -> str:
+    """What is wrong with a feature's name; empty if nothing."""
+    return _text_problem(name, NAME_BYTES_MAX)
+
+
+def value_problem(value: FeatureValue) -> str:
+    """What is wrong with a feature's value; empty if nothing."""
+    if isinstance(value, str):
+        return _text_problem(value, CATEGORY_BYTES_MAX)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not finite; leave the feature out if it is not known"
+    if abs(value) > NUMBER_MAX:
+        return f"is beyond ±{NUMBER_MAX:.0e}; choose a larger unit"
+    return ""
 
 
 def feature_text(features: Features) -> str:
@@ -59,35 +80,38 @@ def _token(name: str, value: FeatureValue) -> str:
         return f"{'t' if value else 'f'}{escape(name)}"
     if isinstance(value, str):
         return f"c{escape(name)}={escape(value)}"
-    return f"n{escape(name)}:{value!r}"
+    return f"n{escape(name)}:{_number(value)!r}"
+
+
+def _number(value: float) -> float:
+    """A number as VW can read it: a plain float, since numpy's print with their type."""
+    return float(value) if abs(value) >= NUMBER_MIN else 0.0
 
 
 @lru_cache(maxsize=65_536)
 def escape(text: str) -> str:
-    """`text` with every character but a few plain ones percent-encoded, byte by byte in UTF-8."""
+    """`text` with every character but a few plain ones percent-encoded, byte by byte in UTF-8.
+
+    Total and injective over every `str`: lone surrogates, which have no UTF-8, are encoded in the
+    same scheme. `check_features` refuses them all the same.
+    """
     return _UNSAFE.sub(_percent, text)
 
 
 def _percent(match: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in match[0].encode())
+    return "".join(f"%{byte:02X}" for byte in match[0].encode(errors="surrogatepass"))
 
 
-def _check_value(value: FeatureValue, field: str) -> None:
-    if isinstance(value, str):
-        _check_text(value, CATEGORY_BYTES_MAX, field)
-    elif not math.isfinite(value):
-        _refuse(field, "is not finite; leave the feature out if it is not known")
-    elif abs(value) > NUMBER_MAX:
-        _refuse(field, f"is beyond ±{NUMBER_MAX:.0e}; choose a larger unit")
+def _text_problem(text: str, bytes_max: int) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "is not Unicode text: it has a lone surrogate"
+    if not size:
+        return "is empty"
+    return f"has {size} bytes; {bytes_max} is the most" if size > bytes_max else ""
 
 
-def _check_text(text: str, bytes_max: int, field: str) -> None:
-    if not text:
-        _refuse(field, "is empty")
-    if len(text.encode()) > bytes_max:
-        _refuse(field, f"has {len(text.encode())} bytes; {bytes_max} is the most")
-
-
-def _refuse(field: str, problem: str) -> None:
+def _refuse(field: str, problem: str) -> NoReturn:
     # A name may be a megabyte long: the message must not be.
     raise RequestError("INVALID_FIELD", field[:MESSAGE_CHARS_MAX], problem)

@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+_MODE = 0o644  # a temporary file is its owner's alone; none of these is a secret
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces a file: readers see the old content or the new, also after a power cut."""
@@ -15,6 +17,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), _MODE)
             os.fsync(file.fileno())
         Path(scratch).replace(path)
     except BaseException:

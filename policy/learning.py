@@ -5,7 +5,8 @@ from policy.policies import Chain
 from policy.situation import Path, Situation, Stage
 from policy.vw import Model
 
-_COMMON = "--cb_adf --cb_type mtr --hash all -b 18"
+# Coin betting (Orabona and Tommasi 2017) has no learning rate that would have to fit every log.
+_COMMON = "--cb_adf --cb_type mtr --coin --hash all -b 18"
 # Namespaces as in `policy.examples`: each stage crosses what it chooses with all it knows.
 _ARGUMENTS = {
     Stage.OFFER: f"{_COMMON} -q ca -q ra",

@@ -1,20 +1,22 @@
 """Finds the line of a TOML file that a key path refers to, so that errors can name it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
-_TABLE = re.compile(r"^\s*\[+\s*([^\]]+?)\s*\]+\s*(#.*)?$")
-_KEY = re.compile(
-    r"""^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*="""
-)
-_PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+_PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_DOTTED = rf"({_PART}(?:\s*\.\s*{_PART})*)"
+_TABLE = re.compile(rf"\s*\[{{1,2}}\s*{_DOTTED}\s*\]")
+_KEY = re.compile(rf"\s*{_DOTTED}\s*=")
 
 Path = tuple[str, ...]
+Location = tuple[str | int, ...]
+"""A path with the indices of lists, as pydantic gives it."""
 
 
-def line_of(text: str, path: Sequence[str | int]) -> int | None:
-    """Line, from 1, where `path` or its nearest known ancestor is set; None if there is none."""
-    lines = dict(reversed(list(_settings(text))))
+def line_of(text: str, path: Location) -> int | None:
+    """Line, from 1, where `path` or its nearest known ancestor is first set; None if nowhere."""
+    lines = _lines(text)
     names = tuple(str(part) for part in path)
     for length in range(len(names), 0, -1):
         if names[:length] in lines:
@@ -22,16 +24,26 @@ def line_of(text: str, path: Sequence[str | int]) -> int | None:
     return None
 
 
-def dotted(path: Sequence[str | int]) -> str:
+def dotted(path: Location) -> str:
     """The path as people write it, such as `offers.mens.channels[0]`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(parts).removeprefix(".")
 
 
+@lru_cache(maxsize=1)
+def _lines(text: str) -> dict[Path, int]:
+    """The first line that sets a path or a part of it; kept, since mistakes come in numbers."""
+    lines: dict[Path, int] = {}
+    for path, number in _settings(text):
+        for length in range(1, len(path) + 1):
+            lines.setdefault(path[:length], number)
+    return lines
+
+
 def _settings(text: str) -> Iterator[tuple[Path, int]]:
     """Every table and key of `text` with its line."""
     table: Path = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if found := _TABLE.match(line):
             table = _names(found[1])
             yield table, number
@@ -41,4 +53,4 @@ def _settings(text: str) -> Iterator[tuple[Path, int]]:
 
 def _names(dotted_key: str) -> Path:
     """The parts of a TOML key, without quotes."""
-    return tuple(part.strip("\"'") for part in _PART.findall(dotted_key))
+    return tuple(part.strip("\"'") for part in re.findall(_PART, dotted_key))

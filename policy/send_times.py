@@ -2,18 +2,17 @@
 
 from datetime import datetime, time
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from policy.catalog import TICK_MINUTES, Channel, QuietHours, SendTimes
 from policy.errors import RequestError
 from policy.situation import Grid
+from policy.zones import is_zone
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1440
 _TICK_MS = TICK_MINUTES * MINUTE_MS
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-# Zones' data take a while to list and do not change while a process runs.
-_zones = lru_cache(maxsize=1)(available_timezones)
 
 
 @lru_cache(maxsize=1024)
@@ -23,7 +22,7 @@ def zone(name: str) -> ZoneInfo:
     Raises:
         RequestError: UNKNOWN_TIME_ZONE.
     """
-    if name not in _zones():
+    if not is_zone(name):
         problem = f"{name[:64]!r} is not an IANA time zone"
         raise RequestError("UNKNOWN_TIME_ZONE", "time_zone", problem)
     return ZoneInfo(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from policy.policies import Policy
 from replay.estimate import Estimate
 from replay.join import Interaction
-from replay.log_evaluation import Target, compare, evaluate_log
+from replay.log_evaluation import PAIRED_FORM, Target, compare, evaluate_log
 from replay.verdict import Verdict
 
 
@@ -16,6 +16,8 @@ class GateResult:
 
     difference: Estimate | None
     """Candidate minus champion, for one decision."""
+    predicted: Estimate | None
+    """What the candidate should earn for one decision."""
     n: int
     """Interactions that it rests on; none of them taught the candidate."""
     reasons: tuple[str, ...]
@@ -41,11 +43,11 @@ def gate(
         champion: what it would replace.
     """
     difference, count = compare(interactions(), candidate, champion)
-    verdict = evaluate_log(interactions(), [candidate])[candidate.name].result
+    result = evaluate_log(interactions(), [candidate], [PAIRED_FORM])[candidate.name].result
     reasons = [*_doubts(difference)]
-    if verdict.verdict is Verdict.REFUSE:
-        reasons += verdict.diagnosis.reasons
-    return GateResult(difference, count, tuple(reasons))
+    if result.verdict is Verdict.REFUSE:
+        reasons += result.diagnosis.reasons
+    return GateResult(difference, result.headline(PAIRED_FORM), count, tuple(reasons))
 
 
 def _doubts(difference: Estimate | None) -> Iterator[str]:

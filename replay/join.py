@@ -1,4 +1,4 @@
-"""Joins decisions with what became of them: interactions, and a count of all that is not one yet."""
+"""Joins decisions with what became of them: interactions, and a count of all that are none."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence

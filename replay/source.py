@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from decisionlog import DecisionLog, LoggedDecision
 from policy.catalog import Catalog
-from policy.policies import Policy
 from policy.registry import Registry
 from replay.join import Interaction, Left, join
 from replay.log_evaluation import Target
@@ -59,7 +58,7 @@ class Source:
         Raises:
             UnknownVersionError: if it is not registered.
         """
-        policy: Policy = self.registry.policy(version)
+        policy = self.registry.policy(version)
         if not version.startswith("chain-"):
             return Target(version, policy)
         training = self.registry.manifest(version).training

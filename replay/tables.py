@@ -91,8 +91,7 @@ class _File:
     path: Path
     size: int
     columns: tuple[str, ...]
-    batches: Callable[[Path, Sequence[str]], _Batches]
-    """Reader of its format: record batches, each with the share of the file read by then."""
+    form: "_Format"
 
     def check(self, needed: Mapping[str, str]) -> None:
         """Refuse a file that lacks a needed column, or has it twice."""
@@ -107,9 +106,21 @@ class _File:
         """The rows as checked samples, each with the share of the file read by then."""
         row = 1
         with blaming(self.path):
-            for batch, share in self.batches(self.path, columns):
-                yield _sample(batch, row), share
+            for batch, share in self.form.batches(self.path, columns):
+                yield _sample(batch, row, self.form.numbers), share
                 row += batch.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """What Parquet and CSV do differently."""
+
+    names: Callable[[Path], list[str]]
+    """Reads the names of a file's columns."""
+    batches: Callable[[Path, Sequence[str]], _Batches]
+    """Reads record batches, each with the share of the file read by then."""
+    numbers: Callable[[str, Any, int], Floats]
+    """Turns a column into numbers, given its name and the number of its first row."""
 
 
 def open_table(path: Path) -> Table:
@@ -145,16 +156,17 @@ def _data_files(directory: Path) -> tuple[Path, ...]:
 
 def _open_file(path: Path) -> _File:
     with blaming(path):
-        parquet = _starts_with(path, _PARQUET_MAGIC)
-        names = pq.read_schema(path).names if parquet else _csv_names(path)
-        return _File(
-            path, path.stat().st_size, tuple(names), _parquet_batches if parquet else _csv_batches
-        )
+        form = _PARQUET if _starts_with(path, _PARQUET_MAGIC) else _CSV
+        return _File(path, path.stat().st_size, tuple(form.names(path)), form)
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
+
+
+def _parquet_names(path: Path) -> list[str]:
+    return list(pq.read_schema(path).names)
 
 
 def _csv_names(path: Path) -> list[str]:
@@ -190,21 +202,23 @@ def _csv_batches(path: Path, columns: Sequence[str]) -> _Batches:
             yield batch, min(number * CHUNK_BYTES / size, 1.0)
 
 
-def _sample(batch: Any, first_row: int) -> Sample:  # noqa: ANN401 - pyarrow ships no types
+def _sample(
+    batch: Any,  # noqa: ANN401 - pyarrow ships no types
+    first_row: int,
+    numbers: Callable[[str, Any, int], Floats],
+) -> Sample:
     """A record batch as a sample."""
-    columns = {
-        name: (_clusters if name == "subject" else _numbers)(name, column, first_row)
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
-    return Sample(**columns, first_row=first_row)  # type: ignore[arg-type] # names decide the types
+    columns: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        _check_filled(name, column, first_row)
+        convert = _clusters if name == "subject" else numbers
+        columns[name] = convert(name, column, first_row)
+    return Sample(**columns, first_row=first_row)
 
 
-def _numbers(name: str, column: Any, first_row: int) -> Floats:  # noqa: ANN401 - as above
-    """A column as float64; text is parsed where it comes from CSV."""
-    _check_filled(name, column, first_row)
+def _typed_numbers(name: str, column: Any, _first_row: int) -> Floats:  # noqa: ANN401 - as above
+    """A Parquet column as float64; its type says whether it holds numbers."""
     kind = column.type
-    if pa.types.is_string(kind):
-        return _parsed(name, pc.utf8_trim_whitespace(column), first_row)
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
     if not any(test(kind) for test in tests):
         raise ColumnTypeError(name, f"values of type {kind}", "numbers")
@@ -214,16 +228,15 @@ def _numbers(name: str, column: Any, first_row: int) -> Floats:  # noqa: ANN401 
     return values
 
 
-def _parsed(name: str, column: Any, first_row: int) -> Floats:  # noqa: ANN401 - as above
-    """Text as float64; the slow search for the bad value runs only when there is one."""
+def _parsed_numbers(name: str, column: Any, first_row: int) -> Floats:  # noqa: ANN401 - as above
+    """CSV text as float64; the slow search for the bad value runs only when there is one."""
+    trimmed = pc.utf8_trim_whitespace(column)
     try:
-        values: Floats = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values: Floats = trimmed.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        for index, text in enumerate(column):
-            if not _is_number(text):
-                value = repr(text.as_py())
-                raise BadValueError(first_row + index, name, value, "is not a number") from None
-        raise
+        index, text = next((at, text) for at, text in enumerate(trimmed) if not _is_number(text))
+        value = repr(text.as_py())
+        raise BadValueError(first_row + index, name, value, "is not a number") from None
     return values
 
 
@@ -235,9 +248,8 @@ def _is_number(text: Any) -> bool:  # noqa: ANN401 - as above
     return True
 
 
-def _clusters(name: str, column: Any, first_row: int) -> Ints:  # noqa: ANN401 - as above
+def _clusters(name: str, column: Any, _first_row: int) -> Ints:  # noqa: ANN401 - as above
     """A column of subjects as cluster ids: whole numbers as they are, text by its hash."""
-    _check_filled(name, column, first_row)
     if pa.types.is_integer(column.type):
         ids: Ints = column.cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
         return ids
@@ -259,3 +271,7 @@ def _check_filled(name: str, column: Any, first_row: int) -> None:  # noqa: ANN4
     if column.null_count:
         index = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         raise BadValueError(first_row + index, name, _EMPTY, "is not allowed")
+
+
+_PARQUET: Final = _Format(_parquet_names, _parquet_batches, _typed_numbers)
+_CSV: Final = _Format(_csv_names, _csv_batches, _parsed_numbers)

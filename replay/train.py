@@ -43,7 +43,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
         catalog: its reward is what is learned, its exploration what the chain will use.
         registry: where the chain is stored.
         created_at: goes to the manifest.
-        held_out_share: share of the subjects not to learn from, so that the result can be evaluated.
+        held_out_share: share of the subjects to leave for evaluation.
         passes: how often each stage reads the interactions.
         on_progress: called with the interactions read since the last call, of `passes * 3` times
             as many as there are.

@@ -7,10 +7,6 @@ from hashlib import blake2b
 from typing import NoReturn
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from sendwise.v1 import common_pb2 as common
-from sendwise.v1 import decision_service_pb2 as decision_api
-from sendwise.v1 import feedback_service_pb2 as feedback_api
-from sendwise.v1 import policy_service_pb2 as policy_api
 
 from decisionlog import Decision, Delivery, DeliveryStatus, Reward
 from decisionlog.ids import from_text, to_text
@@ -21,6 +17,10 @@ from policy.request import Request
 from policy.rollout import Arm as RolloutArm
 from policy.rollout import ArmShare, Rollout
 from policy.situation import Grid, bits
+from sendwise.v1 import common_pb2 as common
+from sendwise.v1 import decision_service_pb2 as decision_api
+from sendwise.v1 import feedback_service_pb2 as feedback_api
+from sendwise.v1 import policy_service_pb2 as policy_api
 from server.engine import Answer, Ask
 
 SUBJECT_BYTES_MAX = 256

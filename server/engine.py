@@ -226,7 +226,7 @@ def _settled(answer: Answer | Exception, stored: Decision | DecisionLogError) ->
     """What the log made of a new answer: another caller may have stored the same request first."""
     if isinstance(stored, DecisionLogError) or not isinstance(answer, Answer):
         return stored if isinstance(stored, DecisionLogError) else answer
-    if stored.decision_id == answer.decision.decision_id:
+    if stored is answer.decision:
         return answer
     return Answer(stored, repeated=True)
 

@@ -8,7 +8,6 @@ from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
-from sendwise.v1.error_reason_pb2 import ErrorReason
 
 from decisionlog import (
     DecisionLogError,
@@ -26,6 +25,7 @@ from policy.errors import (
     RolloutChangedError,
     UnknownVersionError,
 )
+from sendwise.v1.error_reason_pb2 import ErrorReason
 from server.refusals import BatchSizeError, TokenRequiredError, UnknownDecisionError
 
 DOMAIN = "sendwise"

@@ -6,16 +6,16 @@ from typing import NoReturn, TypeVar
 import grpc
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+
+from decisionlog import Delivery, ReportOutcome, Reward
+from decisionlog.ids import from_text
+from policy.releases import Releases
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import decision_service_pb2_grpc as decision_grpc
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import feedback_service_pb2_grpc as feedback_grpc
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1 import policy_service_pb2_grpc as policy_grpc
-
-from decisionlog import Delivery, ReportOutcome, Reward
-from decisionlog.ids import from_text
-from policy.releases import Releases
 from server.auth import Tokens
 from server.converters import (
     arms_of,
@@ -33,6 +33,11 @@ from server.streams import groups
 from server.telemetry import Telemetry
 
 BATCH_MAX = 1000
+SERVICES = (
+    decision_api.DESCRIPTOR.services_by_name["DecisionService"].full_name,
+    feedback_api.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
+    policy_api.DESCRIPTOR.services_by_name["PolicyService"].full_name,
+)
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -216,6 +221,21 @@ class PolicyServicer(policy_grpc.PolicyServiceServicer):
     def _explain(self, request: policy_api.ExplainRequest) -> policy_api.ExplainResponse:
         stages, exact = self._engine.explain_stored(from_text(request.decision_id))
         return policy_api.ExplainResponse(explanation=explanation_of(stages), exact=exact)
+
+
+def register(
+    server: grpc.Server,
+    engine: Engine,
+    calls: Calls,
+    releases: Releases,
+    clock_ms: Callable[[], int],
+) -> None:
+    """Adds all services to a server."""
+    decision_grpc.add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), server)
+    feedback = FeedbackServicer(engine, calls, clock_ms)
+    feedback_grpc.add_FeedbackServiceServicer_to_server(feedback, server)
+    policy = PolicyServicer(engine, calls, releases)
+    policy_grpc.add_PolicyServiceServicer_to_server(policy, server)
 
 
 def _decide_result(answer: Answer | Exception) -> decision_api.DecideResult:

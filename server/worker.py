@@ -11,10 +11,6 @@ from datetime import UTC, datetime
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from sendwise.v1 import decision_service_pb2, feedback_service_pb2, policy_service_pb2
-from sendwise.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
-from sendwise.v1.feedback_service_pb2_grpc import add_FeedbackServiceServicer_to_server
-from sendwise.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
 from decisionlog import DecisionIds, DecisionLog, DecisionLogError, load_keys
 from policy.errors import PolicyError
@@ -25,18 +21,13 @@ from server.engine import Engine
 from server.lifeline import Lifeline
 from server.logs import configure
 from server.serve_errors import ServeError
-from server.servicers import Calls, DecisionServicer, FeedbackServicer, PolicyServicer
+from server.servicers import SERVICES, Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
 from server.telemetry import Telemetry, TelemetrySettings, start
 
 # 1,000 requests with 256 features of 384 bytes each would be 98 MB; no sane batch comes near this.
 MESSAGE_BYTES_MAX = 32 * 2**20
-SERVICES = (
-    decision_service_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name,
-    feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
-    policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
-)
 _log = logging.getLogger(__name__)
 
 
@@ -71,10 +62,8 @@ def _serving(settings: WorkerSettings) -> Iterator[None]:
         current = Current(registry)
         engine = stack.enter_context(_engine(settings, telemetry, registry, current))
         server, checks = _server(settings)
-        add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), server)
-        add_FeedbackServiceServicer_to_server(FeedbackServicer(engine, calls, now_ms), server)
         releases = Releases(registry, lambda: datetime.now(UTC))
-        add_PolicyServiceServicer_to_server(PolicyServicer(engine, calls, releases), server)
+        register(server, engine, calls, releases, now_ms)
         current.start()
         stack.callback(current.stop)
         server.start()

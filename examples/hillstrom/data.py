@@ -1,4 +1,4 @@
-"""Fetches the MineThatData (Hillstrom) e-mail experiment and checks it against its known figures."""
+"""Fetches the MineThatData (Hillstrom) e-mail experiment and checks its known figures."""
 
 import csv
 import hashlib

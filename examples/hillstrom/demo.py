@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from data import TRUTH, Customer, load
-from driver import DeliverySystem
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from examples.hillstrom import driver
+from examples.hillstrom.data import TRUTH, Customer, load
+
+CORES = 2
 HERE = Path(__file__).parent
 CATALOG = HERE / "catalog.toml"
 OUT = HERE.parent.parent / "demo"
@@ -76,18 +79,23 @@ def server() -> Iterator[str]:
 
 def replay(address: str, customers: Sequence[Customer], title: str) -> None:
     """Has customers decided for, with a bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    system = DeliverySystem(address)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=len(customers))
-        system.replay(customers, lambda count: bar.advance(task, count))
-    system.close()
+        driver.replay(address, customers, lambda count: bar.advance(task, count))
 
 
 def learn() -> tuple[str, Mapping[str, Any]]:
     """Trains, evaluates, passes the gate, promotes; returns the version and what was predicted."""
     trained = run("train", "--as-of", AS_OF)["version"]
-    policies = [part for name in ("logging", "uniform", *FIXED, trained) for part in ("--policy", name)]
+    policies = [
+        part for name in ("logging", "uniform", *FIXED, trained) for part in ("--policy", name)
+    ]
     before = run("evaluate", "--as-of", AS_OF, *policies)["policies"]
     run("promote", trained, "--as-of", AS_OF)
     console.print(f"2 trained {trained}; the gate let it pass; the server takes it up")
@@ -103,16 +111,19 @@ def wait_for_champion(version: str) -> None:
 
 def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
     """What was predicted beside what came true, and whether the log can prove it."""
-    realised = run("evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained)
-    ledger = run("ledger")
-    verify = run("verify")
-    run("report", "--as-of", AS_OF, "--out", str(OUT / "report.html"))
+    own = ["evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained]
+    page = ["report", "--as-of", AS_OF, "--out", str(OUT / "report.html")]
+    with ThreadPoolExecutor(CORES) as pool:
+        commands = (page, ["verify"], ["ledger"], own)
+        _, verify, ledger, realised = pool.map(lambda command: run(*command), commands)
     return {
         "decided": ledger["decided"],
         "delivered": ledger["delivered"],
         "rewards": ledger["rewards"],
         "logging_value": estimate(before["logging"])["value"],
-        "policies": {named(name): estimate(found) for name, found in before.items() if name != "logging"},
+        "policies": {
+            named(name): estimate(found) for name, found in before.items() if name != "logging"
+        },
         "predicted": estimate(before[trained]),
         "realised": estimate(realised),
         "verify": {key: verify[key] for key in ("decisions", "exact", "mismatched")},
@@ -124,7 +135,11 @@ def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
 def estimate(found: Mapping[str, Any]) -> dict[str, Any]:
     """Value, interval and effective sample size of an evaluation."""
     snips = found["estimates"]["snips"]
-    return {"value": snips["value"], "interval": snips["interval"], "ess": found["diagnostics"]["ess"]}
+    return {
+        "value": snips["value"],
+        "interval": snips["interval"],
+        "ess": found["diagnostics"]["ess"],
+    }
 
 
 def named(version: str) -> str:
@@ -136,14 +151,18 @@ def show(summary: Mapping[str, Any]) -> None:
     """Prints a short table."""
     truth = {f"fixed/{arm}": visit for arm, (_, visit, _) in TRUTH.items()}
     truth["uniform"] = sum(truth.values()) / len(truth)
-    console.print(f"\n{'visits per customer':22}{'estimate':>9}  {'95% interval':>16}  {'truth':>7}")
+    console.print(
+        f"\n{'visits per customer':22}{'estimate':>9}  {'95% interval':>16}  {'truth':>7}"
+    )
     for name, found in summary["policies"].items():
         known = f"{truth[name]:7.2%}" if name in truth else ""
         console.print(f"{name:22}{cells(found)}  {known}")
     console.print(f"{'trained, predicted':22}{cells(summary['predicted'])}")
     console.print(f"{'trained, realised':22}{cells(summary['realised'])}\n")
     verify, ledger = summary["verify"], summary["ledger"]
-    console.print(f"verify: {verify['exact']:,} of {verify['decisions']:,} decisions recomputed exactly")
+    console.print(
+        f"verify: {verify['exact']:,} of {verify['decisions']:,} decisions recomputed exactly"
+    )
     console.print(f"ledger: {'balanced' if ledger['balanced'] else 'NOT BALANCED'}")
 
 

@@ -90,8 +90,8 @@ def test_order_of_mappings_does_not_matter(decision: Decision) -> None:
     """Equal decisions are equal bytes, however their mappings were built."""
     turned = replace(
         decision,
-        features=dict(reversed(decision.features.items())),
-        offer_features=dict(reversed(decision.offer_features.items())),
+        features=dict(reversed([*decision.features.items()])),
+        offer_features=dict(reversed([*decision.offer_features.items()])),
     )
     assert encode_decision(turned) == encode_decision(decision)
 

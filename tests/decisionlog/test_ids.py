@@ -21,7 +21,7 @@ class FakeRandom:
     def __init__(self, bit: int) -> None:
         self.bit = bit
 
-    def __call__(self, bits: int) -> int:
+    def __call__(self, bits: int) -> int:  # noqa: D102 - as `secrets.randbits`
         return self.bit * ((1 << bits) - 1)
 
 
@@ -100,7 +100,7 @@ def test_text_round_trip(time_ms: int, entropy: int) -> None:
     ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    """What is not the canonical text of a version 7 is refused, with at most 64 characters of it."""
+    """Other texts than the canonical one of a version 7 are refused, and not shown in full."""
     with pytest.raises(MalformedDecisionId) as caught:
         ids.from_text(text)
     assert caught.value.text == text

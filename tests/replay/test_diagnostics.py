@@ -46,7 +46,9 @@ def weighing(weights: list[float], reward: list[float] | None = None) -> Sample:
     """A sample with given weights: the logged probability is the inverse of the largest."""
     largest = max(*weights, 1.0)
     chances = np.array(weights) / largest
-    rewards = np.arange(len(weights)) % 2.0 if reward is None else np.array(reward)
+    rewards = (
+        (np.arange(len(weights)) % 2).astype(np.float64) if reward is None else np.array(reward)
+    )
     return Sample(rewards, np.full(len(weights), 1 / largest), chances)
 
 
@@ -138,7 +140,9 @@ def test_rewards_without_weight_do_not_count() -> None:
 def test_missing_support_is_measured() -> None:
     """The target's mass beyond the log's reach is averaged over the rows that state it."""
     n = 400
-    stated = Sample(np.arange(n) % 2.0, np.ones(n), np.ones(n), p_unsupported=np.full(n, 0.2))
+    stated = Sample(
+        (np.arange(n) % 2).astype(np.float64), np.ones(n), np.ones(n), p_unsupported=np.full(n, 0.2)
+    )
     diagnostics = Diagnostics()
     diagnostics.add(stated)
     diagnostics.add(weighing([1.0] * n))

@@ -1,0 +1,268 @@
+"""Tables stream in bounded memory, and every fault is named by file, row and column."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from replay.errors import (
+    BadTableError,
+    BadValueError,
+    ColumnTypeError,
+    EmptyTableError,
+    MissingColumnError,
+    TableFormatError,
+    UnknownEstimatorError,
+)
+from replay.estimate import Bounds
+from replay.evaluation import Evaluation, evaluate_table
+from replay.tables import CHUNK_ROWS, open_table
+from tests.replay.samples import sample_of, seeded_log
+
+Columns = Mapping[str, object]
+Write = Callable[[Path, Columns], None]
+
+
+def write_parquet(path: Path, columns: Columns) -> None:
+    """Columns as a Parquet file."""
+    pq.write_table(pa.table(dict(columns)), path)
+
+
+def write_csv(path: Path, columns: Columns) -> None:
+    """Columns as a CSV file."""
+    pyarrow.csv.write_csv(pa.table(dict(columns)), path)
+
+
+FORMATS = pytest.mark.parametrize("write", [write_parquet, write_csv], ids=["parquet", "csv"])
+NEEDED = dict.fromkeys(("reward", "p_log", "p_target"), "every evaluation")
+
+
+def good(n: int = 4) -> dict[str, object]:
+    """Sound columns."""
+    return {"reward": [1.0] * (n - 1) + [0.0], "p_log": [0.5] * n, "p_target": [0.25] * n}
+
+
+def fault_of(path: Path, columns: Columns, write: Write = write_parquet) -> Exception:
+    """What is wrong with a table, as its error says."""
+    write(path, columns)
+    with pytest.raises(BadTableError) as caught:
+        evaluate_table(path)
+    assert str(path) in str(caught.value)
+    return caught.value.cause
+
+
+@FORMATS
+def test_a_table_gives_what_its_rows_give(tmp_path: Path, write: Write) -> None:
+    """A table of several chunks evaluates to what its rows do in memory, bit for bit."""
+    rows = seeded_log(6, CHUNK_ROWS + 5, 10.0)
+    names = ["reward", "p_log", "p_target", "q_logged", "v_target"]
+    write(tmp_path / "t", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    expected = Evaluation(["ips", "snips", "dm", "dr"])
+    expected.add(sample_of(rows))
+    assert evaluate_table(tmp_path / "t") == expected.result()
+
+
+@FORMATS
+def test_a_directory_is_one_table(tmp_path: Path, write: Write) -> None:
+    """Files below a directory are read as one table; an engine's own files are left alone."""
+    suffix = "parquet" if write is write_parquet else "csv"
+    (tmp_path / "day=2").mkdir()
+    write(tmp_path / f"a.{suffix}", good(3))
+    write(tmp_path / "day=2" / f"b.{suffix}", good(4))
+    (tmp_path / f"_started.{suffix}").write_text("not data")
+    (tmp_path / "notes.txt").write_text("not data")
+    assert evaluate_table(tmp_path).n == 7
+
+
+def test_estimators_follow_the_columns(tmp_path: Path) -> None:
+    """Without a choice, every estimator runs whose columns are there."""
+    write_parquet(tmp_path / "a", good())
+    write_parquet(tmp_path / "b", {**good(), "v_target": [0.5] * 4})
+    assert set(evaluate_table(tmp_path / "a").estimates) == {"ips", "snips"}
+    assert set(evaluate_table(tmp_path / "b").estimates) == {"ips", "snips", "dm"}
+    assert set(evaluate_table(tmp_path / "b", ["dm"]).estimates) == {"dm"}
+
+
+def test_unsupported_mass_is_read_where_it_is_stated(tmp_path: Path) -> None:
+    """The optional column of missing support reaches the verdict."""
+    write_parquet(tmp_path / "t", {**good(), "p_unsupported": [0.5, 0.5, 0.0, 0.0]})
+    found = evaluate_table(tmp_path / "t")
+    assert found.diagnosis.summary.unsupported == 0.25
+
+
+@FORMATS
+def test_progress_reaches_the_end(tmp_path: Path, write: Write) -> None:
+    """Progress counts every row, never goes back, and ends at all of the table."""
+    n = 2 * CHUNK_ROWS + 1
+    write(tmp_path / "t", good(n))
+    seen: list[tuple[int, float]] = []
+    evaluate_table(tmp_path / "t", on_progress=lambda rows, share: seen.append((rows, share)))
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+    assert seen[-1] == (n, 1.0)
+
+
+@FORMATS
+@pytest.mark.parametrize("column", ["reward", "p_log", "p_target"])
+def test_a_missing_column_is_named(tmp_path: Path, write: Write, column: str) -> None:
+    """A table without a needed column says which one and who needs it."""
+    columns = {name: values for name, values in good().items() if name != column}
+    cause = fault_of(tmp_path / "t", columns, write)
+    assert isinstance(cause, MissingColumnError)
+    assert (cause.column, cause.needed_by) == (column, "every evaluation")
+
+
+def test_an_estimators_missing_column_is_named(tmp_path: Path) -> None:
+    """A chosen estimator whose column is absent is named with it."""
+    write_parquet(tmp_path / "t", good())
+    with pytest.raises(BadTableError) as caught:
+        evaluate_table(tmp_path / "t", ["ips", "dr"])
+    assert isinstance(caught.value.cause, MissingColumnError)
+    assert caught.value.cause.needed_by == "dr"
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("column", "bad"), [("p_log", 0.0), ("p_log", 1.5), ("p_target", -0.5), ("reward", None)]
+)
+def test_a_bad_row_is_named(tmp_path: Path, write: Write, column: str, bad: float | None) -> None:
+    """The row counts from 1 within its file, over chunks; empty values are faults too."""
+    n = CHUNK_ROWS + 3
+    columns = good(n)
+    columns[column] = [0.5] * (n - 2) + [bad, 0.5]
+    cause = fault_of(tmp_path / "t", columns, write)
+    assert isinstance(cause, BadValueError)
+    assert (cause.row, cause.column) == (n - 1, column)
+
+
+@pytest.mark.parametrize("text", ["abc", "0,5", "1_0", "0x1", "nan"])
+def test_text_that_is_no_number_is_named(tmp_path: Path, text: str) -> None:
+    """A CSV value that is no number is shown with its row and column."""
+    path = tmp_path / "t.csv"
+    path.write_text(f'reward,p_log,p_target\n1,0.5,0.5\n1," 0.5 ",0.5\n1,"{text}",0.5\n')
+    with pytest.raises(BadTableError) as caught:
+        evaluate_table(path)
+    assert isinstance(caught.value.cause, BadValueError)
+    assert (caught.value.cause.row, caught.value.cause.column) == (3, "p_log")
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1", "0", "1", "0"],
+        [[1.0]] * 4,
+        pa.array([0, 1, 2, 3], pa.timestamp("us")),
+    ],
+    ids=["text", "lists", "times"],
+)
+def test_a_parquet_column_of_another_type_is_named(tmp_path: Path, values: object) -> None:
+    """Parquet knows its types: text that looks like numbers is refused, and so is the rest."""
+    cause = fault_of(tmp_path / "t", {**good(), "reward": values})
+    assert isinstance(cause, ColumnTypeError)
+    assert cause.column == "reward"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1, 0, 1, 0], np.int8),
+        np.array([1, 0, 1, 0], np.float32),
+        [True, False, True, False],
+        [Decimal("1.0"), Decimal("0.0"), Decimal("1.0"), Decimal("0.0")],
+    ],
+    ids=["int8", "float32", "bool", "decimal"],
+)
+def test_every_kind_of_number_is_read(tmp_path: Path, values: object) -> None:
+    """Whole numbers, short floats, flags and decimals are numbers."""
+    write_parquet(tmp_path / "t", {**good(), "reward": values})
+    found = evaluate_table(tmp_path / "t", ["snips"]).estimates["snips"]
+    assert found is not None
+    assert found.value == 0.5
+
+
+@FORMATS
+@pytest.mark.parametrize("subjects", [["ann", "bob", "ann", "cy"], [7, 8, 7, 9]])
+def test_subjects_become_clusters(tmp_path: Path, write: Write, subjects: list[object]) -> None:
+    """Equal subjects share a cluster id, whether they are text or numbers."""
+    write(tmp_path / "t", {**good(), "subject": subjects})
+    (chunk,) = open_table(tmp_path / "t").chunks({**NEEDED, "subject": "clusters"})
+    assert chunk.sample.subject is not None
+    ids = chunk.sample.subject.tolist()
+    assert ids[0] == ids[2]
+    assert len(set(ids)) == 3
+
+
+@FORMATS
+def test_an_empty_table_is_an_error(tmp_path: Path, write: Write) -> None:
+    """A table with columns and no rows has an error of its own."""
+    write(tmp_path / "t", {name: pa.array([], pa.float64()) for name in good()})
+    with pytest.raises(EmptyTableError):
+        evaluate_table(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PAR1 and then nothing of the kind",
+        b"reward,p_log,p_target\n1,0.5\n",
+        b"\xff\xfe,\n1\n",
+    ],
+    ids=["no bytes", "torn parquet", "ragged csv", "not utf-8"],
+)
+def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes) -> None:
+    """Damaged files are named, with what the reader found."""
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(TableFormatError) as caught:
+        evaluate_table(tmp_path / "t.csv")
+    assert caught.value.path == tmp_path / "t.csv"
+
+
+def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
+    """A file whose data pages are overwritten is refused while it is read."""
+    path = tmp_path / "t.parquet"
+    rows = seeded_log(2, 5_000, 3.0)
+    write_parquet(
+        path, dict(zip(["reward", "p_log", "p_target"], zip(*rows, strict=True), strict=False))
+    )
+    content = bytearray(path.read_bytes())
+    content[4:400] = b"\xff" * 396
+    path.write_bytes(bytes(content))
+    with pytest.raises(TableFormatError):
+        evaluate_table(path)
+
+
+def test_a_column_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    """Of two columns with one name none is chosen silently."""
+    (tmp_path / "t.csv").write_text("reward,p_log,p_target,reward\n1,0.5,0.5,0\n")
+    with pytest.raises(TableFormatError, match="reward is there 2 times"):
+        evaluate_table(tmp_path / "t.csv")
+
+
+def test_a_path_to_nothing_is_an_error(tmp_path: Path) -> None:
+    """An absent path and a directory without data are told apart from empty tables."""
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(TableFormatError):
+            evaluate_table(path)
+
+
+def test_a_reward_outside_its_bounds_is_named(tmp_path: Path) -> None:
+    """Faults that only an estimator can see carry the file as well."""
+    write_parquet(tmp_path / "t", good())
+    with pytest.raises(BadTableError) as caught:
+        evaluate_table(tmp_path / "t", bounds=Bounds(0.5, 1.0))
+    assert isinstance(caught.value.cause, BadValueError)
+    assert caught.value.cause.row == 4
+
+
+def test_an_unknown_estimator_is_named(tmp_path: Path) -> None:
+    """A misspelt estimator is the caller's fault, not the table's."""
+    write_parquet(tmp_path / "t", good())
+    with pytest.raises(UnknownEstimatorError):
+        evaluate_table(tmp_path / "t", ["ipw"])

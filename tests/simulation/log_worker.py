@@ -1,0 +1,106 @@
+"""A process that uses a log until it is told to stop, killed, or out of room.
+
+Run as `log_worker.py ACT DIRECTORY FIRST`; it says a line on standard output for each thing that
+was acknowledged.
+"""
+
+import resource
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from decisionlog import Decision, DecisionLog, Delivery, LogFull, LogUnavailable, Reward
+from decisionlog.store import Store
+from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
+
+REPEATS = 100
+ROOM_BYTES = 120_000
+
+
+def say(line: str) -> None:
+    """Say a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def open_log(directory: Path) -> DecisionLog:
+    """Open the log."""
+    return DecisionLog.open(directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES)
+
+
+def decision(number: int) -> Decision:
+    """Return the decision of a number."""
+    return replace(DECISION, decision_id=decision_id(number))
+
+
+def delivery(number: int) -> Delivery:
+    """Return the delivery of a number."""
+    return replace(DELIVERY, decision_id=decision_id(number))
+
+
+def reward(number: int) -> Reward:
+    """Return the reward of a number."""
+    return replace(REWARD, decision_id=decision_id(number), value=float(number))
+
+
+def write(directory: Path, first: int) -> None:
+    """Store decisions and their reports for ever."""
+    with open_log(directory) as log:
+        for number in count(first):
+            log.record([(decision(number), KEYS.request_key(str(number)))])
+            say(f"decision {number}")
+            log.report_deliveries([delivery(number)])
+            say(f"delivery {number}")
+            log.report_rewards([reward(number)])
+            say(f"reward {number}")
+
+
+def repeat(directory: Path, first: int) -> None:
+    """Answer one request many times at once, when told to; say what was stored and answered."""
+    request_key = KEYS.request_key("the one")
+    with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
+        say("ready")
+        sys.stdin.readline()
+        offers = [(decision(first + number), request_key) for number in range(REPEATS)]
+        answers = pool.map(log.record, [[offer] for offer in offers])
+        for (offered, _), (answer,) in zip(offers, answers, strict=True):
+            assert isinstance(answer, Decision)
+            say(f"{'stored' if answer is offered else 'repeat'} {answer.decided_at_ms}")
+
+
+def read(directory: Path, _: int) -> None:
+    """Stand in the middle of a read transaction until killed."""
+    with Store(directory, map_size_bytes=MAP_SIZE_BYTES) as store, store.read():
+        say("reading")
+        sys.stdin.readline()
+
+
+def fill(directory: Path, first: int) -> None:
+    """Write until files may not grow any more, then go on when they may."""
+    with open_log(directory) as log:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES, hard))
+        number = first
+        try:
+            for number in count(first):
+                log.record([(decision(number), None)])
+                say(f"decision {number}")
+        except (LogFull, LogUnavailable) as error:
+            say(f"full {type(error).__name__} {number}")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        log.record([(decision(number), None)])
+        say(f"decision {number}")
+
+
+ACTS: dict[str, Callable[[Path, int], None]] = {
+    "write": write,
+    "repeat": repeat,
+    "read": read,
+    "fill": fill,
+}
+
+if __name__ == "__main__":
+    ACTS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
