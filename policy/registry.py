@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from policy.catalog import Catalog, load_catalog, parse_catalog
 from policy.errors import CatalogError, DamagedModelError, UnknownVersionError
 from policy.exploration import Exploration
-from policy.files import sha256_of, sync_directory, write_atomically
+from policy.files import sha256_of, sync, write_atomically
 from policy.policies import Chain, Fixed, Policy, Uniform
 from policy.rollout import RolloutFile
 from policy.situation import Stage
@@ -107,7 +106,7 @@ class Registry:
             manifest = _write(chain, training, created_at, scratch)
             if not _moved(scratch, self._models / manifest.version):
                 return self.manifest(manifest.version)
-            sync_directory(self._models)
+            sync(self._models)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return manifest
@@ -188,7 +187,7 @@ def _write(chain: Chain, training: Training, created_at: datetime, directory: Pa
     """Writes models and manifest, and makes both survive a power cut."""
     for stage, model in zip(Stage, chain.models, strict=True):
         model.save(directory / _file(stage))
-        _sync(directory / _file(stage))
+        sync(directory / _file(stage))
     manifest = Manifest(
         version="",
         created_at=created_at,
@@ -221,9 +220,3 @@ def _file(stage: Stage) -> str:
 def _is_plain(version: str) -> bool:
     """Whether a version is a name, not a path: versions come from outside."""
     return _PLAIN.fullmatch(version) is not None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
