@@ -71,7 +71,8 @@ def test_only_the_named_stage_learns(chain: Chain, situation: Situation) -> None
     for stage in Stage:
         others = [other for other in Stage if other is not stage]
         before = [list(chain.values(situation, (0, 0)[:other])) for other in others]
-        learn(chain, stage, situation, (0, 0, 0), 1.0)
+        for _ in range(5):
+            learn(chain, stage, situation, (0, 0, 0), 1.0)
         assert [list(chain.values(situation, (0, 0)[:other])) for other in others] == before
         assert chain.values(situation, (0, 0)[:stage])[0] > 0.0
 
