@@ -25,9 +25,9 @@ FEATURES_MAX = 256
 NAME_BYTES_MAX = 128
 CATEGORY_BYTES_MAX = 256
 MESSAGE_CHARS_MAX = 256
-# VW squares products of three numbers, one of each stage, in float32. Measured with the coin betting
-# of `policy.learning`: within these limits, and rewards within theirs, weights stay finite. Numbers
-# smaller than the least are written as 0.
+# VW squares products of three numbers, one of each stage, in float32. Measured with the arguments
+# of `policy.learning`: within these limits, and rewards within theirs, weights stay finite. Smaller
+# numbers than the least are written as 0.
 NUMBER_MAX = 1e9
 NUMBER_MIN = 1e-6
 

@@ -31,7 +31,10 @@ CONSTANT = "\x80"  # VW's own namespace, with one feature that is always 1
 
 HOSTILE = "|:=%# \t\n\r\0\x0b\x0c\x1c\x85\u2028\ufeff\u202e'\"\\{}[]^,;ab_.-+/@Aé٣🙂"
 hostile_text = st.text(st.sampled_from(HOSTILE), min_size=1, max_size=12)
-texts = st.one_of(hostile_text, st.text(min_size=1, max_size=12))
+# What escapes are made of: a text may look like the escape of another.
+pieces = st.sampled_from(["|", "%", "%7C", "%257C", "7C", "25", "=", "%3D", "a"])
+escapes = st.lists(pieces, min_size=1, max_size=3).map("".join)
+texts = st.one_of(hostile_text, escapes, st.text(min_size=1, max_size=12))
 encodable = texts.filter(lambda text: text.encode(errors="ignore").decode() == text)
 numbers = st.floats(-NUMBER_MAX, NUMBER_MAX)
 values = st.one_of(encodable, st.booleans(), numbers, st.integers(-(10**9), 10**9))
@@ -87,6 +90,13 @@ def number_read(model: Model, number: float) -> float:
 @given(texts, texts)
 def test_escaping_is_injective(left: str, right: str) -> None:
     """Two texts have the same escape only if they are the same text."""
+    assert (escape(left) == escape(right)) == (left == right)
+
+
+@given(escapes, escapes)
+def test_a_text_that_looks_like_an_escape_is_escaped_itself(left: str, right: str) -> None:
+    """`%7C` as it was sent and `|` as it is escaped stay apart."""
+    assert escape("%7C") != escape("|")
     assert (escape(left) == escape(right)) == (left == right)
 
 

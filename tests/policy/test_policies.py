@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy.catalog import parse_catalog
+from policy.eligibility import eligibility
 from policy.exploration import Exploration, Name
 from policy.learning import learn, untrained
 from policy.policies import Chain, Fixed, Uniform
+from policy.request import Request
 from policy.situation import Situation, Stage
+from tests.policy.catalogs import minimal, toml
 from tests.policy.conformance import assert_conforms, assert_floor, paths
 from tests.policy.situations import CHANNELS, OFFERS, situations
 
@@ -82,6 +86,15 @@ def test_a_fixed_rule_is_followed_where_it_is_eligible(
         np.testing.assert_array_equal(
             policy.pmf(situation, path), 1.0 / len(situation.windows(path))
         )
+
+
+def test_a_fixed_channel_is_pinned_within_its_offer() -> None:
+    """Of three channels the rule's gets everything; without one in the rule all are even."""
+    channels: dict[str, object] = {name: {} for name in CHANNELS}
+    tables = minimal(channels=channels, offers={"a": {"channels": CHANNELS}})
+    situation = eligibility(Request(now_ms=0), parse_catalog(toml(tables))).situation
+    assert list(Fixed("a", "push").pmf(situation, (0,))) == [0.0, 1.0, 0.0]
+    assert list(Fixed("a").pmf(situation, (0,))) == [1 / 3, 1 / 3, 1 / 3]
 
 
 def test_versions_name_the_rule() -> None:
