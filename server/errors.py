@@ -14,7 +14,6 @@ from decisionlog import (
     DeliveryIdReused,
     LogFull,
     MalformedDecisionId,
-    RequestIdReused,
     RewardIdReused,
 )
 from decisionlog.ids import to_text
@@ -26,7 +25,12 @@ from policy.errors import (
     UnknownVersionError,
 )
 from sendwise.v1.error_reason_pb2 import ErrorReason
-from server.refusals import BatchSizeError, TokenRequiredError, UnknownDecisionError
+from server.refusals import (
+    BatchSizeError,
+    RequestReusedError,
+    TokenRequiredError,
+    UnknownDecisionError,
+)
 
 DOMAIN = "sendwise"
 _PREFIX = "ERROR_REASON_"
@@ -58,8 +62,8 @@ def _(error: MalformedDecisionId) -> Status:
 
 
 @status_of.register
-def _(error: RequestIdReused) -> Status:
-    metadata = {"decision_id": to_text(error.decision_id)}
+def _(error: RequestReusedError) -> Status:
+    metadata = {"request_id": error.request_id, "decision_id": error.decision_id}
     reason = ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
     return _status(StatusCode.ALREADY_EXISTS, reason, str(error), metadata)
 

@@ -165,6 +165,7 @@ def test_nothing_eligible_is_an_answer(service: Service) -> None:
         ("spring", "", common.SUPPRESSION_REASON_NO_CHANNEL),
         ("loyal", "", common.SUPPRESSION_REASON_NO_CHANNEL),
         ("past", "", common.SUPPRESSION_REASON_OFFER_NOT_VALID),
+        ("no_send", "", common.SUPPRESSION_REASON_CALLER),
     }
     record = service.record(response.decision_id)
     assert (record.tree, record.stages) == ((), ())
