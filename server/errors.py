@@ -12,6 +12,7 @@ from grpc import StatusCode
 from decisionlog import (
     DecisionLogError,
     DeliveryIdReused,
+    InvalidRecord,
     LogFull,
     MalformedDecisionId,
     RewardIdReused,
@@ -44,6 +45,10 @@ def status_of(error: Exception) -> Status:
     What no rule below knows becomes INTERNAL with a generic text: its own text may hold anything
     and goes to the server's log alone.
     """
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Status:
     _log.error("unexpected error", exc_info=error)
     text = "a fault of the server; its log says more"
     return _status(StatusCode.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, text, {})
@@ -122,6 +127,12 @@ def _(error: LogFull) -> Status:
     _log.error("%s", error)
     text = "the log has no room left; nothing was stored, try again later"
     return _status(StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_LOG_FULL, text, {})
+
+
+@status_of.register
+def _(error: InvalidRecord) -> Status:
+    # A fault of the code that made the record: trying again would not help.
+    return _unexpected(error)
 
 
 @status_of.register
