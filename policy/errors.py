@@ -63,7 +63,7 @@ class UnknownVersionError(PolicyError):
 
     def __init__(self, version: str) -> None:
         self.version = version
-        super().__init__(f"{version!r} is not registered; `sendwise models` lists what is")
+        super().__init__(f"{version[:64]!r} is not registered; `sendwise models` lists what is")
 
 
 class DamagedModelError(PolicyError):

@@ -21,6 +21,7 @@ from policy.situation import Stage
 from policy.vw import Model
 
 MANIFEST = "manifest.json"
+VERSION_CHARS_MAX = 64
 
 
 class Training(BaseModel):
@@ -179,7 +180,8 @@ def _file(stage: Stage) -> str:
 
 def _is_plain(version: str) -> bool:
     """Whether a version is a name, not a path: versions come from outside."""
-    return Path(version).name == version and not version.startswith(".")
+    is_short = len(version) <= VERSION_CHARS_MAX
+    return is_short and Path(version).name == version and not version.startswith(".")
 
 
 def _sync(path: Path) -> None:

@@ -107,12 +107,15 @@ def _(error: TokenRequiredError) -> Status:
     return _status(StatusCode.UNAUTHENTICATED, reason, str(error), {})
 
 
-@status_of.register(InvalidRolloutError)
+@status_of.register
+def _(error: InvalidRolloutError) -> Status:
+    return _rollout_status(error, error.problem)
+
+
 @status_of.register(UnknownVersionError)
 @status_of.register(DamagedModelError)
 def _(error: Exception) -> Status:
-    reason = ErrorReason.ERROR_REASON_INVALID_ROLLOUT
-    return _status(StatusCode.FAILED_PRECONDITION, reason, str(error), {"problem": str(error)})
+    return _rollout_status(error, str(error))
 
 
 @status_of.register
@@ -149,6 +152,11 @@ def _field_status(reason: ErrorReason.ValueType, field: str, problem: str) -> St
     status = _status(StatusCode.INVALID_ARGUMENT, reason, f"{field} {problem}", metadata)
     status.details.append(_packed(BadRequest(field_violations=[violation])))
     return status
+
+
+def _rollout_status(error: Exception, problem: str) -> Status:
+    reason = ErrorReason.ERROR_REASON_INVALID_ROLLOUT
+    return _status(StatusCode.FAILED_PRECONDITION, reason, str(error), {"problem": problem})
 
 
 def _status(
