@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,6 +36,8 @@ from server.serving import Serving
 
 NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
 HOLDOUT_VERSION = "holdout"
+RETIRED_MAX = 4
+"""Policies that are not in force any more, but kept to explain what they decided."""
 
 
 class NoSendReason(IntEnum):
@@ -95,6 +98,8 @@ class Engine:
         self._ids = ids
         self._registry = registry
         self._serving = serving
+        # Loading a chain takes a while, and decisions to be explained come from few of them.
+        self._retired = lru_cache(maxsize=RETIRED_MAX)(registry.policy)
 
     def decide(self, asks: Sequence[Ask | Exception]) -> list[Answer | Exception]:
         """Decides for each request; all are on disk when this returns.
@@ -234,7 +239,7 @@ class Engine:
         )
 
     def _policy(self, version: str) -> Policy:
-        return self._serving().policies.get(version) or self._registry.policy(version)
+        return self._serving().policies.get(version) or self._retired(version)
 
     def _request_key(self, ask: Ask) -> bytes | None:
         return self._keys.request_key(ask.request_id) if ask.request_id else None
