@@ -203,7 +203,7 @@ def test_a_malformed_id_is_refused(service: Service, text: str) -> None:
 
 
 def test_a_decision_outlives_its_policy(service: Service) -> None:
-    """Without its model it cannot be explained, and the version is named; the rest of a batch can."""
+    """Without its model it cannot be explained, and the version is named; others still can."""
     version = register_chain(service.registry)
     service.promote(version)
     answer = service.decide(request_id="old", explain=True)
