@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
@@ -132,7 +133,7 @@ def test_times_narrow_the_windows(service: Service) -> None:
 
 def test_critical_messages_ignore_quiet_hours(service: Service) -> None:
     """They keep needing consent; the priority is logged."""
-    fields = {"eligible_offers": ["spring"], "granted_consents": []}
+    fields: dict[str, Any] = {"eligible_offers": ["spring"], "granted_consents": []}
     normal = service.record(service.decide(**fields).decision_id)
     critical = service.record(
         service.decide(priority=common.PRIORITY_CRITICAL, **fields).decision_id
