@@ -1,6 +1,7 @@
 """One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
 
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ REWARD_MIN = 1e-20
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
 _LABEL = "0:{cost}:1 "
 
+_Examples = dict[tuple[str, int], vowpalwabbit.Example]
+"""Parsed actions by their text, and which of equal ones."""
+
 
 class Model:
     """Values of actions in a context, learned from rewards (`--cb_adf`).
@@ -40,8 +44,12 @@ class Model:
         # As a list, since VW would split a line at the spaces of the path.
         source = ["--initial_regressor", str(path)] if path else arguments.split()
         self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
-        self._actions: dict[tuple[str, int], vowpalwabbit.Example] = {}
+        self._actions: _Examples = {}
         self._lock = threading.Lock()
+        # Examples are not freed with their workspace. A model may be dropped by whichever call used
+        # it last, so it is freed when nobody has it any more, and `close` need not be called.
+        self._free = weakref.finalize(self, _free, self._workspace, self._actions)
+        self._free.atexit = False
 
     def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
         """Expected reward of each action, shape (actions,).
@@ -93,10 +101,9 @@ class Model:
         return len(self._actions)
 
     def close(self) -> None:
-        """Frees the model's memory."""
+        """Frees the model's memory now, not only when nobody has it any more."""
         with self._lock:
-            self._forget()
-            self._workspace.finish()
+            self._free()
 
     def _examples(self, actions: Sequence[str]) -> list[vowpalwabbit.Example]:
         """The actions' examples, each a different one: VW corrupts memory if one is given twice."""
@@ -122,12 +129,18 @@ class Model:
     def _trim(self) -> None:
         """Starts the cache anew when it is full: features of single requests made most of it."""
         if len(self._actions) > CACHED_MAX:
-            self._forget()
+            _forget(self._workspace, self._actions)
 
-    def _forget(self) -> None:
-        for example in self._actions.values():
-            # Finishing reads a prediction that only the first example of a list ever gets; an
-            # example without one would crash the process.
-            self._workspace.predict([example])
-            self._workspace.finish_example([example])
-        self._actions.clear()
+
+def _free(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
+    _forget(workspace, actions)
+    workspace.finish()
+
+
+def _forget(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
+    for example in actions.values():
+        # Finishing reads a prediction that only the first example of a list ever gets; an
+        # example without one would crash the process.
+        workspace.predict([example])
+        workspace.finish_example([example])
+    actions.clear()
