@@ -47,6 +47,7 @@ proto: setup ## generate the code in proto/ anew
 lock: setup ## pin the newest versions that pyproject.toml allows
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --generate-hashes --python-version 3.11 --no-header -o requirements.lock
 	$(BIN)/uv pip compile -q pyproject.toml --upgrade --group dev --generate-hashes --python-version 3.11 --no-header -o requirements-dev.lock
+	echo hatchling | $(BIN)/uv pip compile -q - -c requirements-dev.lock --generate-hashes --python-version 3.11 --no-header --no-annotate -o requirements-build.lock
 
 clean: ## remove what these targets made
 	rm -rf $(VENV) demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -55,7 +55,8 @@ def choose(policy: Policy, situation: Situation, entropy: int) -> Choice:
     for stage in Stage:
         path = tuple(earlier.chosen for earlier in stages)
         pmf = stage_pmf(policy, situation, path)
-        stages += (StageChoice(pmf, pick(pmf, uniform(entropy, stage.label))),)
+        chosen = pick(pmf, uniform(entropy, stage.label)) if len(pmf) > 1 else 0
+        stages += (StageChoice(pmf, chosen),)
     return Choice(stages)
 
 

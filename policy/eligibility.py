@@ -28,7 +28,7 @@ class Suppression:
     offer: str
     """Empty where a whole channel is not eligible."""
     channel: str
-    """Empty where a whole offer is not eligible."""
+    """Empty where a whole offer is not eligible; both are set where just this pair is not."""
     reason: Reason
 
 
@@ -85,21 +85,30 @@ def _offers(
 ) -> Iterator[OfferNode]:
     """The eligible offers, in the catalog's order; no send comes last."""
     for name, offer in catalog.offers.items():
-        valid = validity_mask(windows, offer.valid_from, offer.valid_until)
-        nodes = tuple(
-            ChannelNode(channel, channels[channel] & valid)
-            for channel in offer.channels
-            if channels.get(channel, 0) & valid
-        )
         if not _listed(name, request.eligible_offers, request.excluded_offers):
             suppressions.append(Suppression(name, "", Reason.CALLER))
-        elif nodes:
-            yield OfferNode(name, nodes)
+            continue
+        valid = validity_mask(windows, offer.valid_from, offer.valid_until)
+        masks = {open_: channels[open_] & valid for open_ in offer.channels if open_ in channels}
+        if any(masks.values()):
+            yield OfferNode(name, tuple(ChannelNode(*item) for item in masks.items() if item[1]))
+            suppressions += _not_valid(name, masks)
         else:
             reason = Reason.NO_CHANNEL if valid else Reason.OFFER_NOT_VALID
             suppressions.append(Suppression(name, "", reason))
-    if catalog.no_send and _listed(NO_SEND, request.eligible_offers, request.excluded_offers):
+    if catalog.no_send is None:
+        return
+    if _listed(NO_SEND, request.eligible_offers, request.excluded_offers):
         yield OfferNode(NO_SEND, (ChannelNode(NO_CHANNEL, 1),))
+    else:
+        suppressions.append(Suppression(NO_SEND, "", Reason.CALLER))
+
+
+def _not_valid(offer: str, masks: dict[str, int]) -> Iterator[Suppression]:
+    """Channels that may send, but in no window in which the offer is valid."""
+    for channel, mask in masks.items():
+        if not mask:
+            yield Suppression(offer, channel, Reason.OFFER_NOT_VALID)
 
 
 def _listed(name: str, eligible: tuple[str, ...], excluded: tuple[str, ...]) -> bool:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from examples.hillstrom import driver
 from examples.hillstrom.data import TRUTH, Customer, load
-from examples.hillstrom.driver import DeliverySystem
 
+CORES = 2
 HERE = Path(__file__).parent
 CATALOG = HERE / "catalog.toml"
 OUT = HERE.parent.parent / "demo"
@@ -83,11 +85,9 @@ def replay(address: str, customers: Sequence[Customer], title: str) -> None:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    system = DeliverySystem(address)
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=len(customers))
-        system.replay(customers, lambda count: bar.advance(task, count))
-    system.close()
+        driver.replay(address, customers, lambda count: bar.advance(task, count))
 
 
 def learn() -> tuple[str, Mapping[str, Any]]:
@@ -111,10 +111,11 @@ def wait_for_champion(version: str) -> None:
 
 def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
     """What was predicted beside what came true, and whether the log can prove it."""
-    realised = run("evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained)
-    ledger = run("ledger")
-    verify = run("verify")
-    run("report", "--as-of", AS_OF, "--out", str(OUT / "report.html"))
+    own = ["evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained]
+    page = ["report", "--as-of", AS_OF, "--out", str(OUT / "report.html")]
+    with ThreadPoolExecutor(CORES) as pool:
+        commands = (page, ["verify"], ["ledger"], own)
+        _, verify, ledger, realised = pool.map(lambda command: run(*command), commands)
     return {
         "decided": ledger["decided"],
         "delivered": ledger["delivered"],

@@ -2,6 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 from typing import Any, TypeVar
 
 import grpc
@@ -15,9 +17,27 @@ from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 
 BATCH = 250
 IN_FLIGHT = 64
+CONNECTIONS = 2
 
 _T = TypeVar("_T")
 FeatureValue = float | str | bool
+
+
+def replay(address: str, customers: Sequence[Customer], on_progress: Callable[[int], None]) -> None:
+    """Replays customers over several connections at once."""
+    systems: Queue[DeliverySystem] = Queue()
+    for _ in range(CONNECTIONS):
+        systems.put(DeliverySystem(address))
+
+    def turn(batch: Sequence[Customer]) -> None:
+        system = systems.get()
+        on_progress(system.replay(batch))
+        systems.put(system)
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(turn, batches(customers, BATCH)))
+    while not systems.empty():
+        systems.get().close()
 
 
 class DeliverySystem:
@@ -30,39 +50,34 @@ class DeliverySystem:
     """
 
     def __init__(self, address: str) -> None:
-        # A connection stays with one worker: two of them use two.
+        # Every connection stays with one worker: a delivery system opens two or more.
         options = [("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [grpc.insecure_channel(address, options) for _ in range(2)]
-        self._decisions = [DecisionServiceStub(channel) for channel in self._channels]
-        self._feedback = [FeedbackServiceStub(channel) for channel in self._channels]
+        self._channel = grpc.insecure_channel(address, options)
+        self._decisions = DecisionServiceStub(self._channel)
+        self._feedback = FeedbackServiceStub(self._channel)
 
     def close(self) -> None:
-        """Closes the connections."""
-        for channel in self._channels:
-            channel.close()
+        """Closes the connection."""
+        self._channel.close()
 
-    def replay(self, customers: Sequence[Customer], on_progress: Callable[[int], None]) -> None:
-        """Has every customer decided for, and reports what became of it."""
-        for turn, batch in enumerate(_batches(customers, BATCH)):
-            requests = [_request(customer) for customer in batch]
-            stub = self._decisions[turn % 2]
-            answer = stub.BatchDecide(decision_api.BatchDecideRequest(requests=requests))
-            pairs = list(zip(batch, map(_decided, answer.results), strict=True))
-            self._report_deliveries(pairs)
-            self._report_rewards(pairs)
-            on_progress(len(batch))
+    def replay(self, customers: Sequence[Customer]) -> int:
+        """Has customers decided for, reports what became of it, and returns how many they were."""
+        requests = [_request(customer) for customer in customers]
+        answer = self._decisions.BatchDecide(decision_api.BatchDecideRequest(requests=requests))
+        pairs = list(zip(customers, map(_decided, answer.results), strict=True))
+        self._report_deliveries(pairs)
+        self._report_rewards(pairs)
+        return len(customers)
 
     def _report_deliveries(
         self, pairs: Sequence[tuple[Customer, decision_api.DecideResponse]]
     ) -> None:
         """Reports one by one, as a sender would; several calls are under way at a time."""
         waiting: deque[Any] = deque()
-        for index, (customer, decision) in enumerate(pairs):
+        for customer, decision in pairs:
             if len(waiting) == IN_FLIGHT:
                 waiting.popleft().result()
-            waiting.append(
-                self._feedback[index % 2].ReportDelivery.future(_delivery(customer, decision))
-            )
+            waiting.append(self._feedback.ReportDelivery.future(_delivery(customer, decision)))
         for call in waiting:
             call.result()
 
@@ -75,9 +90,9 @@ class DeliverySystem:
             if _offer(decision) == customer.arm
             for reward in _rewards(customer, decision.decision_id)
         ]
-        for batch in _batches(rewards, 1000):
+        for batch in batches(rewards, 1000):
             message = feedback_api.BatchReportRewardsRequest(rewards=batch)
-            self._feedback[0].BatchReportRewards(message)
+            self._feedback.BatchReportRewards(message)
 
 
 def _request(customer: Customer) -> decision_api.DecideRequest:
@@ -129,6 +144,7 @@ def _rewards(customer: Customer, decision_id: str) -> Iterator[feedback_api.Repo
             )
 
 
-def _batches(entries: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+def batches(entries: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """Yields the entries in groups of `size`, the last one smaller."""
     for start in range(0, len(entries), size):
         yield entries[start : start + size]

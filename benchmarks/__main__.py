@@ -1,0 +1,51 @@
+"""Runs every benchmark and writes benchmarks/results.json: `python -m benchmarks [NAME …]`."""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import choice, commit, serving, telemetry
+
+RESULTS = Path(__file__).with_name("results.json")
+BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
+    "choice": choice.run,
+    "commit": commit.run,
+    "serving": serving.run,
+    "telemetry": telemetry.run,
+}
+PACKAGES = ("grpcio", "lmdb", "numpy", "protobuf", "vowpalwabbit")
+
+
+def main(names: list[str]) -> None:
+    """Runs the named benchmarks, all by default; results of others are kept."""
+    results = json.loads(RESULTS.read_bytes()) if RESULTS.exists() and names else {}
+    results["machine"] = machine()
+    for name in names or BENCHMARKS:
+        print(f"{name} …", flush=True)
+        results[name] = {key: float(f"{value:.4g}") for key, value in BENCHMARKS[name]().items()}
+        for key, value in results[name].items():
+            print(f"  {key:45} {value:>12,.6g}")
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.split(":")[1].strip() for line in info if "model name" in line), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "processor": model,
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,92 @@
+"""How fast a whole choice is, beside one joint model that reads every action as a line of text."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import vowpalwabbit
+
+from policy.catalog import Catalog, parse_catalog
+from policy.choice import choose
+from policy.eligibility import eligibility
+from policy.examples import shared_text
+from policy.exploration import Exploration
+from policy.learning import untrained
+from policy.request import Request, check_request
+from policy.situation import Situation
+
+REPETITIONS = 5
+NOW_MS = 1_800_000_000_000
+FEATURES = {f"feature_{index}": float(index) for index in range(10)}
+
+
+def run() -> dict[str, float]:
+    """Choices a second on one core: rules, eligible tree, three stages, draws; medians."""
+    medium, large = catalog(20, 4, 24), catalog(200, 5, 48)
+    chain = median(rate(chooser(medium), 500) for _ in range(REPETITIONS))
+    wide = median(rate(chooser(large), 50) for _ in range(REPETITIONS))
+    joint = median(rate(joint_chooser(medium), 20) for _ in range(REPETITIONS))
+    return {
+        "choices_per_s_20x4x24": chain,
+        "choices_per_s_200x5x48": wide,
+        "joint_text_choices_per_s_20x4x24": joint,
+        "ratio_to_joint_text": chain / joint,
+    }
+
+
+def catalog(offers: int, channels: int, windows: int) -> Catalog:
+    """A catalog of that size, with a rule of each kind."""
+    names = [f"channel_{index}" for index in range(channels)]
+    lines = ["schema = 1", 'name = "benchmark"', "[no_send]", "[reward]", "weights = { visit = 1 }"]
+    lines += ["[send_times]", f"windows = {windows}"]
+    for name in names:
+        lines += [f"[channels.{name}]", 'quiet_hours = { start = "22:00", end = "07:00" }']
+    for index in range(offers):
+        lines += [f"[offers.offer_{index}]", f"channels = {names}"]
+        lines += [f'features = {{ kind = "kind_{index % 5}" }}']
+    return parse_catalog("\n".join(lines).replace('"22:00"', "22:00:00").replace('"07:00"', "07:00:00"))
+
+
+def chooser(content: Catalog) -> Callable[[int], object]:
+    """The product's whole path from a request to a choice."""
+    chain = untrained(Exploration())
+
+    def run_once(turn: int) -> object:
+        request = Request(NOW_MS, "Europe/Berlin", {**FEATURES, "turn": float(turn % 7)})
+        check_request(request, content)
+        return choose(chain, eligibility(request, content).situation, turn * 7919)
+
+    return run_once
+
+
+def joint_chooser(content: Catalog) -> Callable[[int], object]:
+    """Offer x channel x send time as one set of actions, each a line of text for each request."""
+    workspace = vowpalwabbit.Workspace("--cb_explore_adf --squarecb -q ca -b 18 --quiet")
+
+    def run_once(turn: int) -> object:
+        request = Request(NOW_MS, "Europe/Berlin", {**FEATURES, "turn": float(turn % 7)})
+        situation = eligibility(request, content).situation
+        lines = [f"shared {shared_text(situation, ())}", *joint_lines(situation)]
+        return workspace.predict(lines)
+
+    return run_once
+
+
+def joint_lines(situation: Situation) -> list[str]:
+    """Every action of a tree as a line."""
+    return [
+        f"|a {situation.catalog.offer_tokens[offer.offer]} channel={channel.channel} window={window}"
+        for offer in situation.tree
+        for channel in offer.channels
+        for window in range(channel.windows.bit_length())
+        if channel.windows >> window & 1
+    ]
+
+
+def rate(run_once: Callable[[int], object], turns: int) -> float:
+    """Turns a second."""
+    run_once(0)
+    started = time.perf_counter()
+    for turn in range(turns):
+        run_once(turn)
+    return turns / (time.perf_counter() - started)
