@@ -356,7 +356,9 @@ def _problems(error: ValidationError, text: str) -> list[Problem]:
 _PLAIN = {
     "extra_forbidden": "is not a known key",
     "missing": "is required",
-    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', no sign first",
+    "string_pattern_mismatch": (
+        "must be letters, digits, '.', '_' and '-', and begin with a letter or a digit"
+    ),
 }
 
 
