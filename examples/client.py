@@ -20,8 +20,8 @@ request = DecideRequest(request_id="spring-17", subject_id="anna", features=know
 decision = DecisionServiceStub(channel).Decide(request)
 print(decision)
 
-about = {"decision_id": decision.decision_id}
+about = decision.decision_id
 feedback = FeedbackServiceStub(channel)
-sent = ReportDeliveryRequest(**about, delivery_id="mail-1", status=DELIVERY_STATUS_SENT)
-print(feedback.ReportDelivery(sent))
-print(feedback.ReportReward(ReportRewardRequest(**about, reward_id="r1", name="visit", value=1)))
+sent = ReportDeliveryRequest(decision_id=about, delivery_id="mail-1", status=DELIVERY_STATUS_SENT)
+visit = ReportRewardRequest(decision_id=about, reward_id="visit-1", name="visit", value=1)
+print(feedback.ReportDelivery(sent), feedback.ReportReward(visit), sep="")
