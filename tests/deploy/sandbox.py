@@ -144,8 +144,12 @@ class Builder:
         *sources, target = one.words()
         for source in sources:
             if origin := one.flag("from"):
+                # Links, not copies: the earlier stage is finished, and nothing writes to them.
                 shutil.copytree(
-                    self.images[origin].inside(source), image.inside(target), symlinks=True
+                    self.images[origin].inside(source),
+                    image.inside(target),
+                    symlinks=True,
+                    copy_function=os.link,
                 )
             else:
                 self._copy_context(source, image.inside(target))

