@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from policy.catalog import Catalog
 from policy.errors import InvalidRolloutError, UnknownVersionError
 from policy.policies import Uniform
 from policy.registry import Registry
-from policy.rollout import Arm, ArmShare, Rollout, problem_of
+from policy.rollout import Arm, ArmShare, Rollout
 
 
 class Releases:
@@ -92,8 +90,8 @@ class Releases:
     def _write(self, sequence: int, catalog: str, arms: tuple[ArmShare, ...]) -> Rollout:
         try:
             rollout = Rollout(sequence=sequence, catalog=catalog, arms=arms, updated_at=self._now())
-        except ValidationError as error:
-            raise InvalidRolloutError(problem_of(error)) from None
+        except ValueError as error:
+            raise InvalidRolloutError(str(error)) from None
         self._registry.rollout_file.replace(rollout)
         return rollout
 

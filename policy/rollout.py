@@ -141,10 +141,5 @@ def _parsed(text: str) -> Rollout:
     try:
         return Rollout.model_validate_json(text)
     except ValidationError as error:
-        raise InvalidRolloutError(problem_of(error)) from None
-
-
-def problem_of(error: ValidationError) -> str:
-    """What pydantic found wrong with a rollout, in a line."""
-    problem = "; ".join(detail["msg"] for detail in error.errors(include_url=False))
-    return problem.replace("Value error, ", "")
+        problem = "; ".join(detail["msg"] for detail in error.errors(include_url=False))
+        raise InvalidRolloutError(problem.replace("Value error, ", "")) from None
