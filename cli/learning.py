@@ -49,7 +49,10 @@ def train(  # noqa: PLR0913 - one parameter an option
     passes: Annotated[int, typer.Option(help="How often each stage reads the log.", min=1)] = 1,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Train a policy on the log and register it; promote puts it into force."""
+    """Train a policy on the log and register it.
+
+    It answers nobody before `sendwise promote` puts it into force.
+    """
     with source(data, Scope(catalog, as_of, since, until)) as found:
         total = found.log.counts().decisions * passes * len(Stage)
         with progress("Training", total) as advance:
@@ -101,7 +104,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     estimator: Estimators = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Say what policies would have earned, with confidence intervals."""
+    """Say what policies would have earned, and how sure that is."""
     if file is not None:
         with progress("Reading", 1000) as advance:
             found = evaluate_table(file, estimator, _share_of(advance))
@@ -127,7 +130,10 @@ def report(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Write one HTML file: policies, prediction, ledger, verification."""
+    """Write all findings to one HTML file.
+
+    Policies, prediction against what came true, ledger, verification.
+    """
     champion = releases(data).present().champion
     with (
         source(data, Scope(catalog, as_of)) as found,
@@ -174,7 +180,10 @@ def promote(  # noqa: PLR0913 - one parameter an option
     force: Annotated[bool, typer.Option("--force", help="Promote without the gate.")] = False,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Make a policy the champion, if the log says that it is better than the present one."""
+    """Make a policy the champion if it is better than the present one.
+
+    Better by the log and beyond luck: the whole interval of the difference lies above 0.
+    """
     facts: dict[str, Any] = {"version": version, "forced": force}
     if not force:
         facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), form)
