@@ -79,7 +79,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
         key_file=key_file or data.with_name(f"{data.name}.key"),
         host=host,
         port=port,
-        workers=workers or len(available_cores()),
+        workers=len(available_cores()) if workers is None else workers,
         threads=threads,
         grace_seconds=grace_seconds,
         token_file=token_file,

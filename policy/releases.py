@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from policy.catalog import Catalog
 from policy.errors import InvalidRolloutError, UnknownVersionError
 from policy.policies import Uniform
 from policy.registry import Registry
-from policy.rollout import Arm, ArmShare, Rollout
+from policy.rollout import Arm, ArmShare, Rollout, invalid
 
 
 class Releases:
@@ -90,8 +92,8 @@ class Releases:
     def _write(self, sequence: int, catalog: str, arms: tuple[ArmShare, ...]) -> Rollout:
         try:
             rollout = Rollout(sequence=sequence, catalog=catalog, arms=arms, updated_at=self._now())
-        except ValueError as error:
-            raise InvalidRolloutError(str(error)) from None
+        except ValidationError as error:
+            raise invalid(error) from None
         self._registry.rollout_file.replace(rollout)
         return rollout
 

@@ -1,6 +1,7 @@
 """One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
 
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,19 @@ import vowpalwabbit
 from numpy.typing import NDArray
 
 from policy.errors import InvalidRewardError
+from policy.features import number_text
 
 # An example takes up to 31 KiB; this many hold the actions of a large catalog.
 CACHED_MAX = 8_192
-# VW squares rewards in float32; beyond about 1e19 the weights would become NaN for ever.
-REWARD_MAX = 1e15
+# Larger rewards overflow beside the largest features, and weights would be NaN for ever; smaller
+# ones than the least get lost in VW's parser.
+REWARD_MAX = 1e9
+REWARD_MIN = 1e-20
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
-_LABEL = "0:{cost!r}:1 "
+_LABEL = "0:{cost}:1 "
+
+_Examples = dict[tuple[str, int], vowpalwabbit.Example]
+"""Parsed actions by their text, and which of equal ones."""
 
 
 class Model:
@@ -37,8 +44,12 @@ class Model:
         # As a list, since VW would split a line at the spaces of the path.
         source = ["--initial_regressor", str(path)] if path else arguments.split()
         self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
-        self._actions: dict[tuple[str, int], vowpalwabbit.Example] = {}
+        self._actions: _Examples = {}
         self._lock = threading.Lock()
+        # Examples are not freed with their workspace. A model may be dropped by whichever call used
+        # it last, so it is freed when nobody has it any more, and `close` need not be called.
+        self._free = weakref.finalize(self, _free, self._workspace, self._actions)
+        self._free.atexit = False
 
     def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
         """Expected reward of each action, shape (actions,).
@@ -61,7 +72,7 @@ class Model:
             shared: as in `values`.
             actions: all that could be chosen.
             chosen: index of the one that was.
-            reward: within ±`REWARD_MAX`.
+            reward: within ±`REWARD_MAX`; within `REWARD_MIN` of 0 it counts as 0.
 
         Raises:
             InvalidRewardError: if the reward would spoil the weights; nothing is learned.
@@ -69,7 +80,7 @@ class Model:
         if not abs(reward) <= REWARD_MAX:
             raise InvalidRewardError(reward)
         with self._lock:
-            label = _LABEL.format(cost=-float(reward))
+            label = _LABEL.format(cost=number_text(-reward, REWARD_MIN))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
             examples = [fresh[0], *self._examples(actions)]
             examples[chosen + 1] = fresh[1]
@@ -90,10 +101,9 @@ class Model:
         return len(self._actions)
 
     def close(self) -> None:
-        """Frees the model's memory."""
+        """Frees the model's memory now, not only when nobody has it any more."""
         with self._lock:
-            self._forget()
-            self._workspace.finish()
+            self._free()
 
     def _examples(self, actions: Sequence[str]) -> list[vowpalwabbit.Example]:
         """The actions' examples, each a different one: VW corrupts memory if one is given twice."""
@@ -119,12 +129,18 @@ class Model:
     def _trim(self) -> None:
         """Starts the cache anew when it is full: features of single requests made most of it."""
         if len(self._actions) > CACHED_MAX:
-            self._forget()
+            _forget(self._workspace, self._actions)
 
-    def _forget(self) -> None:
-        for example in self._actions.values():
-            # Finishing reads a prediction that only the first example of a list ever gets; an
-            # example without one would crash the process.
-            self._workspace.predict([example])
-            self._workspace.finish_example([example])
-        self._actions.clear()
+
+def _free(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
+    _forget(workspace, actions)
+    workspace.finish()
+
+
+def _forget(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
+    for example in actions.values():
+        # Finishing reads a prediction that only the first example of a list ever gets; an
+        # example without one would crash the process.
+        workspace.predict([example])
+        workspace.finish_example([example])
+    actions.clear()

@@ -27,6 +27,8 @@ SUBJECT_BYTES_MAX = 256
 ID_BYTES_MAX = 128
 DETAIL_BYTES_MAX = 256
 LIST_MAX = 10_000
+# Together with everything else they still fit into a record of the log, which takes 4 MiB.
+OFFER_FEATURES_MAX = 8_192
 _ARMS = {int(arm) for arm in RolloutArm}
 _DELIVERY_STATUSES = {int(status) for status in DeliveryStatus}
 _NANOS_PER_MS = 1_000_000
@@ -52,10 +54,7 @@ def ask_of(message: decision_api.DecideRequest) -> Ask:
             Request,
             time_zone=message.time_zone,
             features=_features(message.features, "features"),
-            offer_features={
-                offer: _features(group.features, f"offer_features[{offer}]")
-                for offer, group in message.offer_features.items()
-            },
+            offer_features=_offer_features(message.offer_features),
             eligible_offers=_names("eligible_offers", message.eligible_offers),
             excluded_offers=_names("excluded_offers", message.excluded_offers),
             eligible_channels=_names("eligible_channels", message.eligible_channels),
@@ -216,6 +215,16 @@ def _stage_probabilities(decision: Decision) -> common.StageProbabilities:
 
 def _features(messages: Mapping[str, common.Feature], field: str) -> Features:
     return {name: _value(message, f"{field}[{name}]") for name, message in messages.items()}
+
+
+def _offer_features(messages: Mapping[str, common.FeatureSet]) -> dict[str, Features]:
+    size = sum(len(group.features) for group in messages.values())
+    if size > OFFER_FEATURES_MAX:
+        _refuse("offer_features", f"has {size} features in all; {OFFER_FEATURES_MAX} is the most")
+    return {
+        offer: _features(group.features, f"offer_features[{offer}]")
+        for offer, group in messages.items()
+    }
 
 
 def _value(message: common.Feature, field: str) -> FeatureValue:

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
 
 from decisionlog import (
     Decision,
@@ -20,19 +23,21 @@ from decisionlog import (
 from decisionlog.ids import entropy, time_ms, to_text
 from policy.catalog import NO_SEND
 from policy.choice import Choice, choose
+from policy.draw import pick
 from policy.eligibility import Suppression, eligibility
-from policy.errors import PolicyError
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
 from policy.request import Request, check_request
 from policy.rollout import Arm, ArmShare
 from policy.situation import Situation, restored
-from server.refusals import UnknownDecisionError
+from server.refusals import RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
 NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
 HOLDOUT_VERSION = "holdout"
+RETIRED_MAX = 4
+"""Policies that are not in force any more, but kept to explain what they decided."""
 
 
 class NoSendReason(IntEnum):
@@ -93,6 +98,8 @@ class Engine:
         self._ids = ids
         self._registry = registry
         self._serving = serving
+        # Loading a chain takes a while, and decisions to be explained come from few of them.
+        self._retired = lru_cache(maxsize=RETIRED_MAX)(registry.policy)
 
     def decide(self, asks: Sequence[Ask | Exception]) -> list[Answer | Exception]:
         """Decides for each request; all are on disk when this returns.
@@ -101,7 +108,8 @@ class Engine:
             asks: requests; an error in place of one is passed through.
 
         Returns:
-            An answer for each, or the PolicyError or DecisionLogError that kept it from one.
+            An answer for each, or the error that kept it from one: what is wrong with one request
+            keeps no other from its answer.
 
         Raises:
             DecisionLogError: if the log cannot store anything now.
@@ -115,7 +123,7 @@ class Engine:
         }
         for index, stored in zip(new, self._log.record(list(new.values())), strict=True):
             answers[index] = _settled(answers[index], stored)
-        return [self._explained(*pair) for pair in zip(asks, answers, strict=True)]
+        return [self._finished(*pair) for pair in zip(asks, answers, strict=True)]
 
     def report_deliveries(
         self, deliveries: Sequence[Delivery]
@@ -133,7 +141,7 @@ class Engine:
             return ask
         try:
             return self._repeated(ask) or self._new(ask, serving)
-        except (PolicyError, DecisionLogError) as error:
+        except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
             return error
 
     def _repeated(self, ask: Ask) -> Answer | None:
@@ -159,7 +167,7 @@ class Engine:
             subject=subject,
             request_digest=ask.digest,
             arm=share.arm,
-            policy_version=share.policy or HOLDOUT_VERSION,
+            policy_version=policy.version if policy else HOLDOUT_VERSION,
             catalog_version=serving.rollout.catalog,
             time_zone=request.time_zone or serving.catalog.send_times.time_zone,
             priority=CRITICAL if request.critical else NORMAL,
@@ -170,7 +178,7 @@ class Engine:
             tree=found.situation.tree,
             stages=_stages(choice),
         )
-        return Answer(decision, suppressions=found.suppressions)
+        return Answer(decision)
 
     @staticmethod
     def _choose(policy: Policy | None, situation: Situation, decision_id: bytes) -> Choice | None:
@@ -179,10 +187,25 @@ class Engine:
             return None
         return choose(policy, situation, entropy(decision_id))
 
-    def _explained(self, ask: Ask | Exception, answer: Answer | Exception) -> Answer | Exception:
-        if isinstance(ask, Ask) and ask.explain and isinstance(answer, Answer):
-            return replace(answer, explanation=self.explain(answer.decision))
-        return answer
+    def _finished(self, ask: Ask | Exception, answer: Answer | Exception) -> Answer | Exception:
+        """An answer with what was asked for beside it, an error with what only the request says."""
+        if not isinstance(ask, Ask):
+            return answer
+        if isinstance(answer, RequestIdReused):
+            return RequestReusedError(ask.request_id, to_text(answer.decision_id))
+        if not ask.explain or isinstance(answer, Exception):
+            return answer
+        try:
+            return self._explained(ask, answer)
+        except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
+            return error
+
+    def _explained(self, ask: Ask, answer: Answer) -> Answer:
+        """An answer with its explanation, the same for a repeat as for the first answer."""
+        decision = answer.decision
+        catalog = self._registry.catalog(decision.catalog_version)
+        found = eligibility(ask.request(decision.decided_at_ms), catalog)
+        return replace(answer, suppressions=found.suppressions, explanation=self.explain(decision))
 
     def explain_stored(self, decision_id: bytes) -> tuple[tuple[StageExplanation, ...], bool]:
         """How a decision of the log came about, and whether computing it again gives the same.
@@ -195,7 +218,7 @@ class Engine:
         if decision is None:
             raise UnknownDecisionError(to_text(decision_id))
         stages = self.explain(decision)
-        return stages, [_pmf(stage) for stage in stages] == [stage.pmf for stage in decision.stages]
+        return stages, tuple(map(_stage, stages)) == decision.stages
 
     def explain(self, decision: Decision) -> tuple[StageExplanation, ...]:
         """How a stored decision came about; empty if there was nothing to choose."""
@@ -216,7 +239,7 @@ class Engine:
         )
 
     def _policy(self, version: str) -> Policy:
-        return self._serving().policies.get(version) or self._registry.policy(version)
+        return self._serving().policies.get(version) or self._retired(version)
 
     def _request_key(self, ask: Ask) -> bytes | None:
         return self._keys.request_key(ask.request_id) if ask.request_id else None
@@ -236,8 +259,10 @@ def _stages(choice: Choice | None) -> tuple[Stage, ...]:
     return tuple(Stage(tuple(stage.pmf.tolist()), stage.chosen) for stage in stages)
 
 
-def _pmf(stage: StageExplanation) -> tuple[float, ...]:
-    return tuple(action.probability for action in stage.actions)
+def _stage(found: StageExplanation) -> Stage:
+    """A stage as it would be logged."""
+    pmf = tuple(action.probability for action in found.actions)
+    return Stage(pmf, pick(np.asarray(pmf), found.draw))
 
 
 def _no_send_reason(share: ArmShare, situation: Situation, choice: Choice | None) -> int:

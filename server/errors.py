@@ -12,9 +12,9 @@ from grpc import StatusCode
 from decisionlog import (
     DecisionLogError,
     DeliveryIdReused,
+    InvalidRecord,
     LogFull,
     MalformedDecisionId,
-    RequestIdReused,
     RewardIdReused,
 )
 from decisionlog.ids import to_text
@@ -26,7 +26,12 @@ from policy.errors import (
     UnknownVersionError,
 )
 from sendwise.v1.error_reason_pb2 import ErrorReason
-from server.refusals import BatchSizeError, TokenRequiredError, UnknownDecisionError
+from server.refusals import (
+    BatchSizeError,
+    RequestReusedError,
+    TokenRequiredError,
+    UnknownDecisionError,
+)
 
 DOMAIN = "sendwise"
 _PREFIX = "ERROR_REASON_"
@@ -40,6 +45,10 @@ def status_of(error: Exception) -> Status:
     What no rule below knows becomes INTERNAL with a generic text: its own text may hold anything
     and goes to the server's log alone.
     """
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Status:
     _log.error("unexpected error", exc_info=error)
     text = "a fault of the server; its log says more"
     return _status(StatusCode.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, text, {})
@@ -58,8 +67,8 @@ def _(error: MalformedDecisionId) -> Status:
 
 
 @status_of.register
-def _(error: RequestIdReused) -> Status:
-    metadata = {"decision_id": to_text(error.decision_id)}
+def _(error: RequestReusedError) -> Status:
+    metadata = {"request_id": error.request_id, "decision_id": error.decision_id}
     reason = ErrorReason.ERROR_REASON_REQUEST_ID_REUSED
     return _status(StatusCode.ALREADY_EXISTS, reason, str(error), metadata)
 
@@ -98,12 +107,15 @@ def _(error: TokenRequiredError) -> Status:
     return _status(StatusCode.UNAUTHENTICATED, reason, str(error), {})
 
 
-@status_of.register(InvalidRolloutError)
+@status_of.register
+def _(error: InvalidRolloutError) -> Status:
+    return _rollout_status(error, error.problem)
+
+
 @status_of.register(UnknownVersionError)
 @status_of.register(DamagedModelError)
 def _(error: Exception) -> Status:
-    reason = ErrorReason.ERROR_REASON_INVALID_ROLLOUT
-    return _status(StatusCode.FAILED_PRECONDITION, reason, str(error), {"problem": str(error)})
+    return _rollout_status(error, str(error))
 
 
 @status_of.register
@@ -121,6 +133,12 @@ def _(error: LogFull) -> Status:
 
 
 @status_of.register
+def _(error: InvalidRecord) -> Status:
+    # A fault of the code that made the record: trying again would not help.
+    return _unexpected(error)
+
+
+@status_of.register
 def _(error: DecisionLogError) -> Status:
     # The text may name paths of the server: it stays there.
     _log.error("%s", error)
@@ -134,6 +152,11 @@ def _field_status(reason: ErrorReason.ValueType, field: str, problem: str) -> St
     status = _status(StatusCode.INVALID_ARGUMENT, reason, f"{field} {problem}", metadata)
     status.details.append(_packed(BadRequest(field_violations=[violation])))
     return status
+
+
+def _rollout_status(error: Exception, problem: str) -> Status:
+    reason = ErrorReason.ERROR_REASON_INVALID_ROLLOUT
+    return _status(StatusCode.FAILED_PRECONDITION, reason, str(error), {"problem": problem})
 
 
 def _status(

@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from decisionlog import DecisionLog, LogMissing, load_keys
-from policy.catalog import read_catalog
+from policy.catalog import parse_catalog, read_catalog
 from policy.errors import InvalidRolloutError
 from policy.registry import Registry
 from policy.releases import Releases
 from policy.rollout import Rollout
+from server.auth import Tokens
 from server.settings import ServeSettings
 
 
@@ -22,19 +23,29 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
         catalog: file to put into force; None keeps the one that is.
 
     Raises:
+        InvalidSettingError: if the tokens cannot be read.
         CatalogError: if the catalog is not valid.
         InvalidRolloutError: if none was given and none is in force.
         DecisionLogError: if key or log cannot be used.
     """
+    Tokens.load(settings.token_file)
     releases = Releases(Registry(settings.data_dir), lambda: datetime.now(UTC))
-    rollout = (
-        releases.publish(read_catalog(catalog), str(catalog)) if catalog else _present(releases)
-    )
+    if catalog is None:
+        rollout = _present(releases)
+        _prepare_log(settings)
+        return rollout
+    # A server that does not start must not change what is in force: all checks come first.
+    text = read_catalog(catalog)
+    parse_catalog(text, str(catalog))
+    _prepare_log(settings)
+    return releases.publish(text, str(catalog))
+
+
+def _prepare_log(settings: ServeSettings) -> None:
     keys = load_keys(
         settings.key_file, data_directory=settings.data_dir, create=_is_new(settings.data_dir)
     )
     DecisionLog.open(settings.data_dir, keys=keys, map_size_bytes=settings.map_size_bytes).close()
-    return rollout
 
 
 def _present(releases: Releases) -> Rollout:

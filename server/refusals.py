@@ -13,6 +13,19 @@ class UnknownDecisionError(RefusalError):
         super().__init__(f"this log holds no decision {decision_id}")
 
 
+class RequestReusedError(RefusalError):
+    """A request id came back with another request."""
+
+    def __init__(self, request_id: str, decision_id: str) -> None:
+        self.request_id = request_id
+        self.decision_id = decision_id
+        """The decision that answered the first request."""
+        super().__init__(
+            f"request id {request_id!r} was used for another request, which decision "
+            f"{decision_id} answered: give every request an id of its own"
+        )
+
+
 class BatchSizeError(RefusalError):
     """A batch is empty or too large."""
 

@@ -65,7 +65,6 @@ class Current:
         stamp = self._file.stamp()
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         try:
             self._serving = self._load(self._serving.policies)
         except PolicyError:
@@ -73,6 +72,8 @@ class Current:
         else:
             rollout = self._serving.rollout
             _log.info("rollout %d is in force, champion %s", rollout.sequence, rollout.champion)
+        # Only now: what failed for another reason, such as a busy disk, is tried again.
+        self._stamp = stamp
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_SECONDS):

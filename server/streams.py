@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from queue import Queue
+from contextlib import suppress
+from queue import Empty, Queue
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -26,7 +27,17 @@ def groups(stream: Iterator[_T], size_max: int) -> Iterator[list[_T]]:
         Exception: what the stream raises, after everything that came before.
     """
     waiting: Queue[_T | _End] = Queue(maxsize=size_max)
-    threading.Thread(target=_pump, args=(stream, waiting), name="stream", daemon=True).start()
+    left = threading.Event()
+    pump = threading.Thread(target=_pump, args=(stream, waiting, left), name="stream", daemon=True)
+    pump.start()
+    try:
+        yield from _groups(waiting, size_max)
+    finally:
+        left.set()
+        _empty(waiting)
+
+
+def _groups(waiting: "Queue[_T | _End]", size_max: int) -> Iterator[list[_T]]:
     while True:
         group, end = _take(waiting, size_max)
         if group:
@@ -37,14 +48,24 @@ def groups(stream: Iterator[_T], size_max: int) -> Iterator[list[_T]]:
             return
 
 
-def _pump(stream: Iterator[_T], waiting: "Queue[_T | _End]") -> None:
+def _pump(stream: Iterator[_T], waiting: "Queue[_T | _End]", left: threading.Event) -> None:
+    """Reads the stream, until nobody takes it any more."""
     try:
         for entry in stream:
+            if left.is_set():
+                return
             waiting.put(entry)
     except Exception as error:  # noqa: BLE001 - raised again where the groups are taken
         waiting.put(_End(error))
     else:
         waiting.put(_End(None))
+
+
+def _empty(waiting: "Queue[_T | _End]") -> None:
+    """Lets a reader go that waits for room; it finds out then that nobody takes any more."""
+    with suppress(Empty):
+        while True:
+            waiting.get_nowait()
 
 
 def _take(waiting: "Queue[_T | _End]", size_max: int) -> tuple[list[_T], _End | None]:

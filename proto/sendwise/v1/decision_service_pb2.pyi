@@ -101,7 +101,9 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def offer_features(self) -> _containers.MessageMap[_builtins.str, _common_pb2.FeatureSet]:
-        """What is known of the subject and one offer together (affinities and the like), by offer."""
+        """What is known of the subject and one offer together (affinities and the like), by offer;
+        256 features for one offer and 8,192 in all at most.
+        """
 
     @_builtins.property
     def eligible_offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -28,7 +28,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A field is missing, too long, out of range or malformed. Code: INVALID_ARGUMENT.
 
         reason: "INVALID_FIELD"
-        metadata: { "field": "features[age].number", "problem": "is not finite" }
+        metadata: { "field": "features[age]", "problem": "is not finite" }
     """
     ERROR_REASON_UNKNOWN_TIME_ZONE: _ErrorReason.ValueType  # 2
     """The time zone is not in the IANA data base. Code: INVALID_ARGUMENT.
@@ -127,7 +127,7 @@ ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """A field is missing, too long, out of range or malformed. Code: INVALID_ARGUMENT.
 
     reason: "INVALID_FIELD"
-    metadata: { "field": "features[age].number", "problem": "is not finite" }
+    metadata: { "field": "features[age]", "problem": "is not finite" }
 """
 ERROR_REASON_UNKNOWN_TIME_ZONE: ErrorReason.ValueType  # 2
 """The time zone is not in the IANA data base. Code: INVALID_ARGUMENT.
