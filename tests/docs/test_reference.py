@@ -9,9 +9,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cli.main import app
-from policy.catalog import Name, parse_catalog
+from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, Name, parse_catalog
 from policy.errors import CatalogError
 from policy.features import CATEGORY_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX
+from policy.request import AHEAD_DAYS_MAX
 from replay.estimators import ESTIMATORS
 from replay.verdict import (
     ESS_REFUSE,
@@ -25,7 +26,10 @@ from replay.verdict import (
     UNSUPPORTED_REFUSE,
     UNSUPPORTED_WARN,
 )
+from server.converters import DETAIL_BYTES_MAX, ID_BYTES_MAX, LIST_MAX, SUBJECT_BYTES_MAX
+from server.servicers import BATCH_MAX
 from server.telemetry.metrics import Metrics
+from server.worker import MESSAGE_BYTES_MAX
 from tests.docs.catalogs import (
     TOP,
     header_of,
@@ -137,6 +141,23 @@ def test_every_error_reason_is_documented_with_its_code() -> None:
     rows = OPERATIONS.tables("What to do on each error")[0]
     assert [(row[1], code_of(row[0])) for row in rows] == stated
     assert [code_of(row[0]) for row in rows] == reasons
+
+
+def test_limits_are_the_documented_ones() -> None:
+    """The table of limits has the numbers that the program checks, row by row."""
+    numbers = [
+        (MESSAGE_BYTES_MAX // 2**20,),
+        (BATCH_MAX,),
+        (SUBJECT_BYTES_MAX,),
+        (ID_BYTES_MAX,),
+        (FEATURES_MAX, NAME_BYTES_MAX, CATEGORY_BYTES_MAX),
+        (LIST_MAX,),
+        (AHEAD_DAYS_MAX,),
+        (DETAIL_BYTES_MAX,),
+        (OFFERS_MAX, CHANNELS_MAX, WINDOWS_MAX),
+    ]
+    for row, limits in zip(OPERATIONS.tables("Limits")[0], numbers, strict=True):
+        assert {f"{limit:,}" for limit in limits} <= set(re.findall(r"\d[\d,]*\d", row[1]))
 
 
 def test_every_option_of_serve_is_documented() -> None:
