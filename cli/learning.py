@@ -111,8 +111,17 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     scope = Scope(catalog, as_of, since, until, made_by)
-    results = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
-    show(_as_json(results), form, lambda: _show_policies(results))
+    results, left = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
+
+    def text() -> None:
+        _show_results({name: one.result for name, one in results.items()})
+        if left:
+            counts = ", ".join(
+                f"{count:,} {name.replace('_', ' ')}" for name, count in left.items()
+            )
+            line(f"decisions left out: {counts}")
+
+    show(_as_json(results, left), form, text)
 
 
 def report(  # noqa: PLR0913 - one parameter an option
@@ -228,22 +237,25 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
 
 def _evaluate(
     data: Path, scope: Scope, versions: list[str] | None, estimators: list[str]
-) -> dict[str, PolicyEvaluation]:
+) -> tuple[dict[str, PolicyEvaluation], dict[str, int]]:
+    """Results by policy, and the decisions that are no interactions, by why."""
     chosen = versions or [releases(data).present().champion]
     with source(data, scope) as found:
         targets = [found.target(version) for version in chosen if version != LOGGING]
         with progress("Evaluating", found.size) as advance:
             results = evaluate_log(found.interactions(advance), targets, estimators)
-    return {name: results[name] for name in chosen}
+        left = {reason.value: count for reason, count in found.left.items()}
+    return {name: results[name] for name in chosen}, left
 
 
-def _as_json(results: Mapping[str, PolicyEvaluation]) -> Mapping[str, Any]:
+def _as_json(results: Mapping[str, PolicyEvaluation], left: Mapping[str, int]) -> Mapping[str, Any]:
     """One policy's result as it is, several by name."""
     found = {
         name: {**one.result.to_json(), "difference": _estimate_json(one.difference)}
         for name, one in results.items()
     }
-    return next(iter(found.values())) if len(found) == 1 else {"policies": found}
+    several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
+    return {**several, "left_out": left}
 
 
 def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
@@ -254,10 +266,6 @@ def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
         "interval": list(estimate.interval),
         "method": estimate.method,
     }
-
-
-def _show_policies(results: Mapping[str, PolicyEvaluation]) -> None:
-    _show_results({name: one.result for name, one in results.items()})
 
 
 def _show_results(results: Mapping[str, EvaluationResult]) -> None:

@@ -66,6 +66,17 @@ class UnknownVersionError(PolicyError):
         super().__init__(f"{version[:64]!r} is not registered; `sendwise models` lists what is")
 
 
+class UnknownRuleError(PolicyError):
+    """A fixed rule names what its catalog does not have."""
+
+    def __init__(self, version: str, known: list[str]) -> None:
+        self.version = version
+        self.known = known
+        super().__init__(
+            f"{version!r} is no rule of this catalog; its rules are {', '.join(known)}"
+        )
+
+
 class DamagedModelError(PolicyError):
     """A registered file is missing, or is not what was registered."""
 

@@ -13,8 +13,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from policy.catalog import Catalog, load_catalog, parse_catalog
-from policy.errors import CatalogError, DamagedModelError, UnknownVersionError
+from policy.catalog import NO_SEND, Catalog, load_catalog, parse_catalog
+from policy.errors import (
+    CatalogError,
+    DamagedModelError,
+    UnknownRuleError,
+    UnknownVersionError,
+)
 from policy.exploration import Exploration
 from policy.files import sha256_of, sync, write_atomically
 from policy.policies import Chain, Fixed, Policy, Uniform
@@ -139,6 +144,19 @@ class Registry:
         versions = (path.name for path in self._models.glob("chain-*"))
         yield from sorted(map(self.manifest, versions), key=lambda found: found.created_at)
 
+    def policy_for(self, version: str, catalog: Catalog) -> Policy:
+        """Loads a policy that is to choose from a catalog.
+
+        Raises:
+            UnknownVersionError: if there is none of this version.
+            UnknownRuleError: if it is a rule that the catalog cannot follow.
+            DamagedModelError: if a file differs from its manifest.
+        """
+        policy = self.policy(version)
+        if isinstance(policy, Fixed) and version not in (known := rules(catalog)):
+            raise UnknownRuleError(version, known)
+        return policy
+
     def policy(self, version: str) -> Policy:
         """Loads a policy: `uniform`, `fixed/OFFER[/CHANNEL]` or a registered chain.
 
@@ -160,6 +178,18 @@ class Registry:
                 raise DamagedModelError(manifest.version, name)
         models = [Model("", directory / _file(stage)) for stage in Stage]
         return Chain(manifest.version, models, manifest.exploration, manifest.interactions)
+
+
+def rules(catalog: Catalog) -> list[str]:
+    """Every fixed rule that a catalog allows."""
+    offers = {name: offer.channels for name, offer in catalog.offers.items()}
+    if catalog.no_send is not None:
+        offers[NO_SEND] = ()
+    return [
+        "/".join(["fixed", offer, *channel])
+        for offer, channels in offers.items()
+        for channel in [(), *((name,) for name in channels)]
+    ]
 
 
 def _registered_catalog(path: Path, version: str) -> Catalog:

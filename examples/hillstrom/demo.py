@@ -66,6 +66,7 @@ def begin_anew() -> None:
 def server() -> Iterator[str]:
     """The real server as its own process; yields its address."""
     command = [*sendwise("serve"), "--catalog", str(CATALOG), "--port", "0"]
+    command += ["--log-level", "warning"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
         line = process.stdout.readline()

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from policy.errors import CatalogError, DamagedModelError, UnknownVersionError
+from policy.errors import CatalogError, DamagedModelError, UnknownRuleError, UnknownVersionError
 from policy.exploration import Exploration
 from policy.learning import untrained
 from policy.policies import Chain, Fixed, Uniform
-from policy.registry import Manifest, Registry, Training
+from policy.registry import Manifest, Registry, Training, rules
 from policy.situation import Stage
 from tests.policy.catalogs import FULL, MINIMAL, full
 from tests.policy.models import rounds
@@ -321,3 +321,14 @@ def test_a_damaged_catalog_is_never_used(
     with pytest.raises(DamagedModelError) as caught:
         Registry(tmp_path).catalog(version)
     assert (caught.value.version, caught.value.file) == (version, f"{version}.toml")
+
+
+def test_a_rule_has_to_name_what_the_catalog_has(registry: Registry) -> None:
+    """A misspelt fixed rule is refused by name, not followed as if it were uniform."""
+    found = full()
+    for version in rules(found):
+        assert registry.policy_for(version, found).version == version
+    for version in ("fixed/sprign", "fixed/spring/fax", "fixed/no_send/email"):
+        with pytest.raises(UnknownRuleError, match="its rules are fixed/") as caught:
+            registry.policy_for(version, found)
+        assert (caught.value.version, caught.value.known) == (version, rules(found))
