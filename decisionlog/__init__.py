@@ -22,7 +22,7 @@ from decisionlog.errors import (
 )
 from decisionlog.ids import DecisionIds
 from decisionlog.keys import Keys, load_keys
-from decisionlog.log import Counts, DecisionLog
+from decisionlog.log import Counts, DecisionLog, Taken
 from decisionlog.records import (
     ChannelNode,
     Decision,
@@ -72,6 +72,7 @@ __all__ = [
     "Reward",
     "RewardIdReused",
     "Stage",
+    "Taken",
     "Tree",
     "UnknownSchema",
     "WrongKey",
