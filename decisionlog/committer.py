@@ -132,7 +132,7 @@ class Committer:
             with self._write() as transaction:
                 draft = Draft(transaction)
                 _run_all(batch, draft)
-                for counter, count in draft.tallies.items():
+                for counter, count in draft.tallies().items():
                     increase(transaction, counter, count)
         except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
             for job in batch:

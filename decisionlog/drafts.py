@@ -1,5 +1,7 @@
 """What one operation is about to write: kept aside until the operation has succeeded."""
 
+import collections
+from collections.abc import Mapping
 from typing import Protocol
 
 from decisionlog.tables import Counter, Table
@@ -30,8 +32,7 @@ class Draft:
         self._transaction = transaction
         self._writes: dict[tuple[Table, bytes], bytes] = {}
         self._noted: list[Counter] = []
-        self.tallies: dict[Counter, int] = {}
-        """What the applied operations have tallied."""
+        self._tallied: list[Counter] = []
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key, None if there is none."""
@@ -50,9 +51,13 @@ class Draft:
         """Write all that was noted, and begin anew."""
         for (table, key), value in self._writes.items():
             self._transaction.put(table, key, value)
-        for counter in self._noted:
-            self.tallies[counter] = self.tallies.get(counter, 0) + 1
-        self.discard()
+        self._writes.clear()
+        self._tallied += self._noted
+        self._noted.clear()
+
+    def tallies(self) -> Mapping[Counter, int]:
+        """Return what the applied operations have tallied."""
+        return collections.Counter(self._tallied)
 
     def discard(self) -> None:
         """Forget all that was noted."""
