@@ -3,11 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PROTOS := $(shell find proto -name '*.proto' | sort)
-CODE := policy decisionlog server replay cli tests examples benchmarks tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test lint bench proto lock clean
+.PHONY: help setup system demo test soak lint bench proto lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +36,10 @@ lint: setup ## ruff, mypy, import-linter, buf, hadolint, generated code
 	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/hadolint Dockerfile
 
-bench: setup ## run the benchmarks, write benchmarks/results.json
+soak: setup system ## run the long tests as well: simulations, faults, memory
+	$(BIN)/python -m pytest -m soak --timeout 3600 $(ARGS)
+
+bench: setup system ## run the benchmarks, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
 proto: setup ## generate the code in proto/ anew

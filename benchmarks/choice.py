@@ -40,11 +40,11 @@ def catalog(offers: int, channels: int, windows: int) -> Catalog:
     lines = ["schema = 1", 'name = "benchmark"', "[no_send]", "[reward]", "weights = { visit = 1 }"]
     lines += ["[send_times]", f"windows = {windows}"]
     for name in names:
-        lines += [f"[channels.{name}]", 'quiet_hours = { start = "22:00", end = "07:00" }']
+        lines += [f"[channels.{name}]", "quiet_hours = { start = 22:00:00, end = 07:00:00 }"]
     for index in range(offers):
         lines += [f"[offers.offer_{index}]", f"channels = {names}"]
         lines += [f'features = {{ kind = "kind_{index % 5}" }}']
-    return parse_catalog("\n".join(lines).replace('"22:00"', "22:00:00").replace('"07:00"', "07:00:00"))
+    return parse_catalog("\n".join(lines))
 
 
 def chooser(content: Catalog) -> Callable[[int], object]:
@@ -75,7 +75,8 @@ def joint_chooser(content: Catalog) -> Callable[[int], object]:
 def joint_lines(situation: Situation) -> list[str]:
     """Every action of a tree as a line."""
     return [
-        f"|a {situation.catalog.offer_tokens[offer.offer]} channel={channel.channel} window={window}"
+        f"|a {situation.catalog.offer_tokens[offer.offer]} "
+        f"channel={channel.channel} window={window}"
         for offer in situation.tree
         for channel in offer.channels
         for window in range(channel.windows.bit_length())

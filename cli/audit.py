@@ -13,7 +13,10 @@ from replay.verify import verify as recompute
 
 
 def verify(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
-    """Recompute every logged probability and draw; fail if one differs."""
+    """Recompute every logged probability and draw.
+
+    Fails if one differs.
+    """
     with source(data, Scope()) as found, progress("Verifying", found.size) as advance:
         result = recompute(found.log, found.registry, advance)
     facts = {
@@ -37,7 +40,10 @@ def ledger(
     catalog: CatalogFile = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Reconcile the log; fail if anything is not accounted for."""
+    """Reconcile the log: all that came in is counted once.
+
+    Fails if it is not.
+    """
     with source(data, Scope(catalog)) as found, progress("Counting", found.size) as advance:
         result = reconcile(found.log, found.catalog.reward, advance)
     facts = {**asdict(result), "balanced": result.balanced}

@@ -49,7 +49,10 @@ def train(  # noqa: PLR0913 - one parameter an option
     passes: Annotated[int, typer.Option(help="How often each stage reads the log.", min=1)] = 1,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Train a policy on the log and register it; promote puts it into force."""
+    """Train a policy on the log and register it.
+
+    It answers nobody before `sendwise promote` puts it into force.
+    """
     with source(data, Scope(catalog, as_of, since, until)) as found:
         total = found.log.counts().decisions * passes * len(Stage)
         with progress("Training", total) as advance:
@@ -101,15 +104,24 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     estimator: Estimators = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Say what policies would have earned, with confidence intervals."""
+    """Say what policies would have earned, and how sure that is."""
     if file is not None:
         with progress("Reading", 1000) as advance:
             found = evaluate_table(file, estimator, _share_of(advance))
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     scope = Scope(catalog, as_of, since, until, made_by)
-    results = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
-    show(_as_json(results), form, lambda: _show_policies(results))
+    results, left = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
+
+    def text() -> None:
+        _show_results({name: one.result for name, one in results.items()})
+        if left:
+            counts = ", ".join(
+                f"{count:,} {name.replace('_', ' ')}" for name, count in left.items()
+            )
+            line(f"decisions left out: {counts}")
+
+    show(_as_json(results, left), form, text)
 
 
 def report(  # noqa: PLR0913 - one parameter an option
@@ -127,7 +139,10 @@ def report(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Write one HTML file: policies, prediction, ledger, verification."""
+    """Write all findings to one HTML file.
+
+    Policies, prediction against what came true, ledger, verification.
+    """
     champion = releases(data).present().champion
     with (
         source(data, Scope(catalog, as_of)) as found,
@@ -174,7 +189,10 @@ def promote(  # noqa: PLR0913 - one parameter an option
     force: Annotated[bool, typer.Option("--force", help="Promote without the gate.")] = False,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Make a policy the champion, if the log says that it is better than the present one."""
+    """Make a policy the champion if it is better than the present one.
+
+    Better by the log and beyond luck: the whole interval of the difference lies above 0.
+    """
     facts: dict[str, Any] = {"version": version, "forced": force}
     if not force:
         facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), form)
@@ -219,22 +237,25 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
 
 def _evaluate(
     data: Path, scope: Scope, versions: list[str] | None, estimators: list[str]
-) -> dict[str, PolicyEvaluation]:
+) -> tuple[dict[str, PolicyEvaluation], dict[str, int]]:
+    """Results by policy, and the decisions that are no interactions, by why."""
     chosen = versions or [releases(data).present().champion]
     with source(data, scope) as found:
         targets = [found.target(version) for version in chosen if version != LOGGING]
         with progress("Evaluating", found.size) as advance:
             results = evaluate_log(found.interactions(advance), targets, estimators)
-    return {name: results[name] for name in chosen}
+        left = {reason.value: count for reason, count in found.left.items()}
+    return {name: results[name] for name in chosen}, left
 
 
-def _as_json(results: Mapping[str, PolicyEvaluation]) -> Mapping[str, Any]:
+def _as_json(results: Mapping[str, PolicyEvaluation], left: Mapping[str, int]) -> Mapping[str, Any]:
     """One policy's result as it is, several by name."""
     found = {
         name: {**one.result.to_json(), "difference": _estimate_json(one.difference)}
         for name, one in results.items()
     }
-    return next(iter(found.values())) if len(found) == 1 else {"policies": found}
+    several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
+    return {**several, "left_out": left}
 
 
 def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
@@ -245,10 +266,6 @@ def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
         "interval": list(estimate.interval),
         "method": estimate.method,
     }
-
-
-def _show_policies(results: Mapping[str, PolicyEvaluation]) -> None:
-    _show_results({name: one.result for name, one in results.items()})
 
 
 def _show_results(results: Mapping[str, EvaluationResult]) -> None:

@@ -346,7 +346,20 @@ def load_catalog(path: Path) -> Catalog:
 def _problems(error: ValidationError, text: str) -> list[Problem]:
     """Pydantic's findings, each with its place and its line."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    return [_problem(detail["loc"], detail["msg"], text) for detail in details]
+    return [
+        _problem(detail["loc"], _PLAIN.get(detail["type"], detail["msg"]), text)
+        for detail in details
+    ]
+
+
+# Where pydantic speaks to programmers, say it to those who write the file.
+_PLAIN = {
+    "extra_forbidden": "is not a known key",
+    "missing": "is required",
+    "string_pattern_mismatch": (
+        "must be letters, digits, '.', '_' and '-', and begin with a letter or a digit"
+    ),
+}
 
 
 def _problem(location: Location, message: str, text: str) -> Problem:

@@ -10,6 +10,7 @@ from policy.policies import FloatArray, Policy
 from policy.situation import Path, Situation, Stage
 
 _CERTAIN = np.ones(1)
+_CERTAIN.flags.writeable = False  # all stages with one action share it
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -66,15 +66,26 @@ class UnknownVersionError(PolicyError):
         super().__init__(f"{version[:64]!r} is not registered; `sendwise models` lists what is")
 
 
+class UnknownRuleError(PolicyError):
+    """A fixed rule names what its catalog does not have."""
+
+    def __init__(self, version: str, known: list[str]) -> None:
+        self.version = version
+        self.known = known
+        super().__init__(
+            f"{version!r} is no rule of this catalog; its rules are {', '.join(known)}"
+        )
+
+
 class DamagedModelError(PolicyError):
-    """A registered file is missing, or differs from the hash in its manifest."""
+    """A registered file is missing, or is not what was registered."""
 
     def __init__(self, version: str, file: str) -> None:
         self.version = version
         self.file = file
         super().__init__(
-            f"{file!r} of {version!r} is not what its manifest says: restore the directory from a "
-            "backup, or train and promote another version"
+            f"{file!r} of {version!r} is not what was registered: restore it from a backup, or "
+            "promote another version"
         )
 
 

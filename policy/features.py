@@ -25,10 +25,11 @@ FEATURES_MAX = 256
 NAME_BYTES_MAX = 128
 CATEGORY_BYTES_MAX = 256
 MESSAGE_CHARS_MAX = 256
-# The product of two numbers is squared in float32 by VW's normalised update: 1e36 still fits.
+# VW squares products of three numbers, one of each stage, in float32. Measured with the arguments
+# of `policy.learning`: within these limits, and rewards within theirs, weights stay finite. Smaller
+# numbers than the least are written as 0.
 NUMBER_MAX = 1e9
-# Smaller numbers are written as 0: VW's parser loses them, and reads some (1.43e-212) as infinite.
-NUMBER_MIN = 1e-20
+NUMBER_MIN = 1e-6
 
 # Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
 _UNSAFE = re.compile(r"[^\w.\-+/@]|[^\x21-\x7e]")
@@ -80,12 +81,15 @@ def _token(name: str, value: FeatureValue) -> str:
         return f"{'t' if value else 'f'}{escape(name)}"
     if isinstance(value, str):
         return f"c{escape(name)}={escape(value)}"
-    return f"n{escape(name)}:{_number(value)!r}"
+    return f"n{escape(name)}:{number_text(value, NUMBER_MIN)}"
 
 
-def _number(value: float) -> float:
-    """A number as VW can read it: a plain float, since numpy's print with their type."""
-    return float(value) if abs(value) >= NUMBER_MIN else 0.0
+def number_text(value: float, least: float) -> str:
+    """A finite number as VW reads it: a plain float, since numpy's print with their type.
+
+    Numbers within `least` of 0 are 0: VW's parser reads some tiny ones (1.43e-212) as infinite.
+    """
+    return repr(float(value) if abs(value) >= least else 0.0)
 
 
 @lru_cache(maxsize=65_536)

@@ -23,11 +23,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory survive a power cut."""
+def sync(path: Path) -> None:
+    """Makes a file's content, or the names in a directory, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

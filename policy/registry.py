@@ -1,27 +1,34 @@
 """The registry: catalogs and trained policies by the hash of their content, a directory each."""
 
+import errno
 import hashlib
-import os
+import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from policy.catalog import Catalog, parse_catalog
-from policy.errors import DamagedModelError, UnknownVersionError
+from policy.catalog import NO_SEND, Catalog, load_catalog, parse_catalog
+from policy.errors import (
+    CatalogError,
+    DamagedModelError,
+    UnknownRuleError,
+    UnknownVersionError,
+)
 from policy.exploration import Exploration
-from policy.files import sha256_of, sync_directory, write_atomically
+from policy.files import sha256_of, sync, write_atomically
 from policy.policies import Chain, Fixed, Policy, Uniform
 from policy.rollout import RolloutFile
 from policy.situation import Stage
 from policy.vw import Model
 
 MANIFEST = "manifest.json"
-VERSION_CHARS_MAX = 64
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class Training(BaseModel):
@@ -80,12 +87,13 @@ class Registry:
 
         Raises:
             UnknownVersionError: if there is none of this version.
+            DamagedModelError: if its file does not mean what was registered.
         """
         if version not in self._read:
             path = self._catalogs / f"{version}.toml"
             if not _is_plain(version) or not path.is_file():
                 raise UnknownVersionError(version)
-            self._read[version] = parse_catalog(path.read_text(encoding="utf-8"), str(path))
+            self._read[version] = _registered_catalog(path, version)
         return self._read[version]
 
     def register(self, chain: Chain, training: Training, created_at: datetime) -> Manifest:
@@ -93,16 +101,17 @@ class Registry:
 
         Returns:
             Its manifest; of the earlier registration, if the same content was registered before.
+
+        Raises:
+            DamagedModelError: if the earlier registration cannot be read.
         """
         self._models.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=".new-"))
         try:
             manifest = _write(chain, training, created_at, scratch)
-            target = self._models / manifest.version
-            if target.exists():
+            if not _moved(scratch, self._models / manifest.version):
                 return self.manifest(manifest.version)
-            scratch.replace(target)
-            sync_directory(self._models)
+            sync(self._models)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return manifest
@@ -112,20 +121,41 @@ class Registry:
 
         Raises:
             UnknownVersionError: if there is none of this version.
-            DamagedModelError: if its manifest cannot be read.
+            DamagedModelError: if its manifest is not the registered one.
         """
         path = self._models / version / MANIFEST
         if not _is_plain(version) or not path.is_file():
             raise UnknownVersionError(version)
+        content = path.read_bytes()
         try:
-            return Manifest.model_validate_json(path.read_bytes())
+            manifest = Manifest.model_validate_json(content)
         except ValidationError:
             raise DamagedModelError(version, MANIFEST) from None
+        if manifest.version != version or _content_version(json.loads(content)) != version:
+            raise DamagedModelError(version, MANIFEST)
+        return manifest
 
     def manifests(self) -> Iterator[Manifest]:
-        """All registered chains, the oldest first."""
+        """All registered chains, the oldest first.
+
+        Raises:
+            DamagedModelError: if a manifest is not the registered one.
+        """
         versions = (path.name for path in self._models.glob("chain-*"))
         yield from sorted(map(self.manifest, versions), key=lambda found: found.created_at)
+
+    def policy_for(self, version: str, catalog: Catalog) -> Policy:
+        """Loads a policy that is to choose from a catalog.
+
+        Raises:
+            UnknownVersionError: if there is none of this version.
+            UnknownRuleError: if it is a rule that the catalog cannot follow.
+            DamagedModelError: if a file differs from its manifest.
+        """
+        policy = self.policy(version)
+        if isinstance(policy, Fixed) and version not in (known := rules(catalog)):
+            raise UnknownRuleError(version, known)
+        return policy
 
     def policy(self, version: str) -> Policy:
         """Loads a policy: `uniform`, `fixed/OFFER[/CHANNEL]` or a registered chain.
@@ -150,11 +180,44 @@ class Registry:
         return Chain(manifest.version, models, manifest.exploration, manifest.interactions)
 
 
+def rules(catalog: Catalog) -> list[str]:
+    """Every fixed rule that a catalog allows."""
+    offers = {name: offer.channels for name, offer in catalog.offers.items()}
+    if catalog.no_send is not None:
+        offers[NO_SEND] = ()
+    return [
+        "/".join(["fixed", offer, *channel])
+        for offer, channels in offers.items()
+        for channel in [(), *((name,) for name in channels)]
+    ]
+
+
+def _registered_catalog(path: Path, version: str) -> Catalog:
+    try:
+        catalog = load_catalog(path)
+    except CatalogError:
+        raise DamagedModelError(version, path.name) from None
+    if catalog.version != version:
+        raise DamagedModelError(version, path.name)
+    return catalog
+
+
+def _moved(scratch: Path, target: Path) -> bool:
+    """Whether a directory could be moved; not if somebody else's is there already."""
+    try:
+        scratch.replace(target)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
+
+
 def _write(chain: Chain, training: Training, created_at: datetime, directory: Path) -> Manifest:
     """Writes models and manifest, and makes both survive a power cut."""
     for stage, model in zip(Stage, chain.models, strict=True):
         model.save(directory / _file(stage))
-        _sync(directory / _file(stage))
+        sync(directory / _file(stage))
     manifest = Manifest(
         version="",
         created_at=created_at,
@@ -163,15 +226,21 @@ def _write(chain: Chain, training: Training, created_at: datetime, directory: Pa
         training=training,
         files={_file(stage): sha256_of(directory / _file(stage)) for stage in Stage},
     )
-    manifest = manifest.model_copy(update={"version": _content_version(manifest)})
+    version = _content_version(manifest.model_dump(mode="json", by_alias=True))
+    manifest = manifest.model_copy(update={"version": version})
     write_atomically(directory / MANIFEST, manifest.model_dump_json(indent=2, by_alias=True))
     return manifest
 
 
-def _content_version(manifest: Manifest) -> str:
-    """Hash of all that makes the policy, but not of when it was made."""
-    content = manifest.model_dump_json(exclude={"version", "created_at"}, by_alias=True)
-    return f"chain-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+def _content_version(manifest: dict[str, Any]) -> str:
+    """Hash of all that makes the policy, but not of when it was made.
+
+    It is taken over the file's own content, not over this release's reading of it, so that a field
+    that a later release adds makes no registered policy look damaged.
+    """
+    content = {key: manifest[key] for key in manifest.keys() - {"version", "created_at"}}
+    text = json.dumps(content, sort_keys=True)
+    return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _file(stage: Stage) -> str:
@@ -180,11 +249,4 @@ def _file(stage: Stage) -> str:
 
 def _is_plain(version: str) -> bool:
     """Whether a version is a name, not a path: versions come from outside."""
-    is_short = len(version) <= VERSION_CHARS_MAX
-    return is_short and Path(version).name == version and not version.startswith(".")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    return _PLAIN.fullmatch(version) is not None

@@ -6,10 +6,10 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from policy.catalog import Catalog
-from policy.errors import InvalidRolloutError, UnknownVersionError
+from policy.errors import InvalidRolloutError, UnknownRuleError, UnknownVersionError
 from policy.policies import Uniform
 from policy.registry import Registry
-from policy.rollout import Arm, ArmShare, Rollout, problem_of
+from policy.rollout import Arm, ArmShare, Rollout, invalid
 
 
 class Releases:
@@ -37,11 +37,13 @@ class Releases:
 
         Raises:
             UnknownVersionError: if it is not registered.
+            UnknownRuleError: if it is a rule that the catalog in force cannot follow.
             DamagedModelError: if it cannot be loaded.
         """
         present = self.present()
-        self._registry.policy(version)
-        return self._replace(present, self._registry.catalog(present.catalog), version)
+        catalog = self._registry.catalog(present.catalog)
+        self._registry.policy_for(version, catalog)
+        return self._replace(present, catalog, version)
 
     def rollback(self) -> Rollout:
         """Makes the last champion before the present one the champion again.
@@ -63,9 +65,10 @@ class Releases:
             InvalidRolloutError: if they contradict themselves or name what is not registered.
             RolloutChangedError: if another rollout is in force than expected.
         """
+        catalog = self._registry.catalog(self.present().catalog)
         for share in arms:
-            self._check_policy(share)
-        return self._write(expected_sequence + 1, self.present().catalog, arms)
+            self._check_policy(share, catalog)
+        return self._write(expected_sequence + 1, catalog.version, arms)
 
     def present(self) -> Rollout:
         """The rollout in force.
@@ -78,11 +81,11 @@ class Releases:
             raise InvalidRolloutError("nothing is in force yet; start `sendwise serve` first")
         return present
 
-    def _check_policy(self, share: ArmShare) -> None:
+    def _check_policy(self, share: ArmShare, catalog: Catalog) -> None:
         try:
             if share.arm is not Arm.HOLDOUT:
-                self._registry.policy(share.policy)
-        except UnknownVersionError as error:
+                self._registry.policy_for(share.policy, catalog)
+        except (UnknownVersionError, UnknownRuleError) as error:
             raise InvalidRolloutError(str(error)) from None
 
     def _replace(self, present: Rollout | None, catalog: Catalog, champion: str) -> Rollout:
@@ -93,7 +96,7 @@ class Releases:
         try:
             rollout = Rollout(sequence=sequence, catalog=catalog, arms=arms, updated_at=self._now())
         except ValidationError as error:
-            raise InvalidRolloutError(problem_of(error)) from None
+            raise invalid(error) from None
         self._registry.rollout_file.replace(rollout)
         return rollout
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
+from math import fsum
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from policy.draw import hashed
 from policy.errors import InvalidRolloutError, RolloutChangedError
 from policy.files import write_atomically
+from policy.places import dotted
 
 
 class Arm(IntEnum):
@@ -34,7 +36,7 @@ _SUM_TOLERANCE = 1e-9
 class ArmShare(BaseModel):
     """The traffic that one arm takes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     arm: Arm
     policy: str
@@ -45,10 +47,10 @@ class ArmShare(BaseModel):
 class Rollout(BaseModel):
     """Everything that decides how a request is answered."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    sequence: int = Field(ge=1)
+    sequence: int = Field(ge=1, lt=2**63)
     """Counts up by one with every change."""
     catalog: str
     """Version of the catalog in force."""
@@ -62,8 +64,12 @@ class Rollout(BaseModel):
             raise ValueError("an arm is named twice")
         if Arm.CHAMPION not in arms:
             raise ValueError("there is no champion")
-        if abs(sum(share.share for share in self.arms) - 1.0) > _SUM_TOLERANCE:
-            raise ValueError(f"the shares sum to {sum(share.share for share in self.arms)}, not 1")
+        for share in self.arms:
+            if not share.policy and share.arm is not Arm.HOLDOUT:
+                raise ValueError(f"the arm {share.arm.name.lower()} has no policy")
+        total = fsum(share.share for share in self.arms)
+        if abs(total - 1.0) > _SUM_TOLERANCE:
+            raise ValueError(f"the shares sum to {total}, not 1")
         return self
 
     @property
@@ -74,7 +80,8 @@ class Rollout(BaseModel):
     def arm_of(self, subject: bytes) -> ArmShare:
         """The arm of a subject: stable, and independent of every other draw."""
         draw, passed = hashed(subject, "arm"), 0.0
-        ordered = sorted(self.arms, key=lambda share: _ORDER.index(share.arm))
+        used = (share for share in self.arms if share.share > 0.0)
+        ordered = sorted(used, key=lambda share: _ORDER.index(share.arm))
         for share in ordered:
             passed += share.share
             if draw < passed:
@@ -96,10 +103,10 @@ class RolloutFile:
             InvalidRolloutError: if the file is not a rollout.
         """
         try:
-            text = self._path.read_text(encoding="utf-8")
+            content = self._path.read_bytes()
         except FileNotFoundError:
             return None
-        return _parsed(text)
+        return _parsed(content)
 
     def stamp(self) -> tuple[int, int]:
         """Changes whenever the file is replaced; cheap enough to ask many times a second."""
@@ -125,9 +132,17 @@ class RolloutFile:
             write_atomically(self._path, text)
 
     def history(self) -> Iterator[Rollout]:
-        """All rollouts that were ever in force, the newest first."""
+        """All rollouts that were ever in force, the newest first.
+
+        Raises:
+            InvalidRolloutError: if a file is not a rollout.
+        """
+        present = self.read()
         for path in sorted(self._history.glob("*.json"), reverse=True):
-            yield _parsed(path.read_text(encoding="utf-8"))
+            rollout = _parsed(path.read_bytes())
+            # A crash may have left one that is written here, but was not yet put in force.
+            if present and rollout.sequence <= present.sequence:
+                yield rollout
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -137,14 +152,15 @@ class RolloutFile:
             yield
 
 
-def _parsed(text: str) -> Rollout:
+def _parsed(content: bytes) -> Rollout:
     try:
-        return Rollout.model_validate_json(text)
+        return Rollout.model_validate_json(content)
     except ValidationError as error:
-        raise InvalidRolloutError(problem_of(error)) from None
+        raise invalid(error) from None
 
 
-def problem_of(error: ValidationError) -> str:
-    """What is wrong with a rollout, in a line."""
-    problem = "; ".join(detail["msg"] for detail in error.errors(include_url=False))
-    return problem.replace("Value error, ", "")
+def invalid(error: ValidationError) -> InvalidRolloutError:
+    """Pydantic's findings about a rollout, in one line."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = (f"{dotted(detail['loc'])} {detail['msg']}".strip() for detail in details)
+    return InvalidRolloutError("; ".join(problems).replace("Value error, ", ""))

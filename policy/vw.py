@@ -11,13 +11,16 @@ import vowpalwabbit
 from numpy.typing import NDArray
 
 from policy.errors import InvalidRewardError
+from policy.features import number_text
 
 # An example takes up to 31 KiB; this many hold the actions of a large catalog.
 CACHED_MAX = 8_192
-# VW squares rewards in float32; beyond about 1e19 the weights would become NaN for ever.
-REWARD_MAX = 1e15
+# Larger rewards overflow beside the largest features, and weights would be NaN for ever; smaller
+# ones than the least get lost in VW's parser.
+REWARD_MAX = 1e9
+REWARD_MIN = 1e-20
 # Label probability 1 switches importance weighting off: the exploration asks for plain regression.
-_LABEL = "0:{cost!r}:1 "
+_LABEL = "0:{cost}:1 "
 
 _Examples = dict[tuple[str, int], vowpalwabbit.Example]
 """Parsed actions by their text, and which of equal ones."""
@@ -69,7 +72,7 @@ class Model:
             shared: as in `values`.
             actions: all that could be chosen.
             chosen: index of the one that was.
-            reward: within ±`REWARD_MAX`.
+            reward: within ±`REWARD_MAX`; within `REWARD_MIN` of 0 it counts as 0.
 
         Raises:
             InvalidRewardError: if the reward would spoil the weights; nothing is learned.
@@ -77,7 +80,7 @@ class Model:
         if not abs(reward) <= REWARD_MAX:
             raise InvalidRewardError(reward)
         with self._lock:
-            label = _LABEL.format(cost=-float(reward))
+            label = _LABEL.format(cost=number_text(-reward, REWARD_MIN))
             fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
             examples = [fresh[0], *self._examples(actions)]
             examples[chosen + 1] = fresh[1]

@@ -57,8 +57,9 @@ class Source:
 
         Raises:
             UnknownVersionError: if it is not registered.
+            UnknownRuleError: if it is a rule that the catalog cannot follow.
         """
-        policy = self.registry.policy(version)
+        policy = self.registry.policy_for(version, self.catalog)
         if not version.startswith("chain-"):
             return Target(version, policy)
         training = self.registry.manifest(version).training

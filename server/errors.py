@@ -23,6 +23,7 @@ from policy.errors import (
     InvalidRolloutError,
     RequestError,
     RolloutChangedError,
+    UnknownRuleError,
     UnknownVersionError,
 )
 from sendwise.v1.error_reason_pb2 import ErrorReason
@@ -112,6 +113,7 @@ def _(error: InvalidRolloutError) -> Status:
     return _rollout_status(error, error.problem)
 
 
+@status_of.register(UnknownRuleError)
 @status_of.register(UnknownVersionError)
 @status_of.register(DamagedModelError)
 def _(error: Exception) -> Status:

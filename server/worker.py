@@ -1,6 +1,7 @@
 """One worker process: puts log, policies and services together and serves until told to stop."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from decisionlog import DecisionIds, DecisionLog, DecisionLogError, load_keys
+from decisionlog import (
+    DecisionIds,
+    DecisionLog,
+    DecisionLogError,
+    KeyFileError,
+    WrongKey,
+    load_keys,
+)
 from policy.errors import PolicyError
 from policy.registry import Registry
 from policy.releases import Releases
@@ -20,7 +28,7 @@ from server.auth import Tokens
 from server.engine import Engine
 from server.lifeline import Lifeline
 from server.logs import configure
-from server.serve_errors import ServeError
+from server.serve_errors import InvalidSettingError, ServeError
 from server.servicers import SERVICES, Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
@@ -40,10 +48,13 @@ def main() -> int:
             with _serving(settings):
                 lifeline.ready()
                 lifeline.wait_for_stop()
+        except (InvalidSettingError, KeyFileError, WrongKey) as error:
+            _log.error("%s", error)
+            return os.EX_CONFIG  # starting again would not help
         except (ServeError, PolicyError, DecisionLogError) as error:
             _log.error("%s", error)
-            return 1
-    return 0
+            return os.EX_SOFTWARE
+    return os.EX_OK
 
 
 def now_ms() -> int:
@@ -110,6 +121,7 @@ def _telemetry_settings(settings: WorkerSettings) -> TelemetrySettings:
     port = settings.metrics_port
     return TelemetrySettings(
         metrics_port=None if port is None else port + settings.index,
+        metrics_host=settings.host,
         otlp_endpoint=settings.otlp_endpoint,
         trace_ratio=settings.trace_ratio,
         worker=settings.index,

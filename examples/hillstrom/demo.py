@@ -42,7 +42,9 @@ def main() -> None:
     half = len(customers) // 2
     with server() as address:
         replay(address, customers[:half], "1 uniform policy decides")
-        trained, before = learn()
+        with console.status("2 train, evaluate, compare, promote"):
+            trained, before = learn()
+        console.print(f"2 trained {trained}; the gate let it pass; the server takes it up")
         wait_for_champion(trained)
         replay(address, customers[half:], "3 trained policy decides")
     summary = {"customers": len(customers), **conclude(trained, before)}
@@ -64,6 +66,7 @@ def begin_anew() -> None:
 def server() -> Iterator[str]:
     """The real server as its own process; yields its address."""
     command = [*sendwise("serve"), "--catalog", str(CATALOG), "--port", "0"]
+    command += ["--log-level", "warning"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
         line = process.stdout.readline()
@@ -98,7 +101,6 @@ def learn() -> tuple[str, Mapping[str, Any]]:
     ]
     before = run("evaluate", "--as-of", AS_OF, *policies)["policies"]
     run("promote", trained, "--as-of", AS_OF)
-    console.print(f"2 trained {trained}; the gate let it pass; the server takes it up")
     return trained, before
 
 
@@ -113,7 +115,7 @@ def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
     """What was predicted beside what came true, and whether the log can prove it."""
     own = ["evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained]
     page = ["report", "--as-of", AS_OF, "--out", str(OUT / "report.html")]
-    with ThreadPoolExecutor(CORES) as pool:
+    with console.status("4 verify, ledger, report"), ThreadPoolExecutor(CORES) as pool:
         commands = (page, ["verify"], ["ledger"], own)
         _, verify, ledger, realised = pool.map(lambda command: run(*command), commands)
     return {
@@ -175,10 +177,11 @@ def cells(found: Mapping[str, Any]) -> str:
 def run(command: str, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON the command prints
     """Runs a command of `sendwise` and returns the JSON that it printed."""
     result = subprocess.run(
-        [*sendwise(command), *arguments, "--format", "json"], stdout=subprocess.PIPE, check=False
+        [*sendwise(command), *arguments, "--format", "json"], capture_output=True, check=False
     )
     if result.returncode:
-        raise SystemExit(f"sendwise {command} failed: {result.stdout.decode()}")
+        said = result.stderr.decode() + result.stdout.decode()
+        raise SystemExit(f"sendwise {command} failed: {said}")
     return json.loads(result.stdout)
 
 

@@ -61,7 +61,9 @@ def world(tmp_path: Path) -> World:
     """A machine on which one program is missing."""
     if any((Path(place) / PROGRAM).exists() for place in ("/usr/sbin", "/sbin")):
         pytest.skip(f"{PROGRAM} lies in a system directory here")
-    return World(tmp_path)
+    found = World(tmp_path)
+    found.add("h2load")
+    return found
 
 
 def test_nothing_is_said_or_done_when_all_is_there(world: World) -> None:

@@ -2,5 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("policy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "policy", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("policy")

@@ -72,21 +72,21 @@ def test_tokens_cover_every_offer_and_channel() -> None:
 MISTAKES: list[tuple[str, str, str, str, str]] = [
     # What is replaced in FULL, by what, the place, what its line begins with, a part of the text.
     ("schema = 1", "schema = 2", "schema", "schema", "should be 1"),
-    ('name = "shop"', 'name = "my shop"', "name", "name", "match pattern"),
+    ('name = "shop"', 'name = "my shop"', "name", "name", "letters, digits"),
     ('name = "shop"', "name = 7", "name", "name", "valid string"),
     (
         "[channels.sms]",
         "[channels.sms]\nconset = 1",
         "channels.sms.conset",
         "conset",
-        "not permitted",
+        "not a known key",
     ),
     (
         "[channels.sms]",
         '[channels."s m s"]',
         "channels.s m s",
         '[channels."s m s"]',
-        "match pattern",
+        "letters, digits",
     ),
     ('"marketing"', '""', "channels.email.consent", "consent", "at least 1 character"),
     ('["sunday"]', '["sunday", "sun"]', "channels.email.quiet_days[1]", "quiet_days", "'monday'"),

@@ -112,7 +112,7 @@ def plain(request: Request, catalog: Catalog) -> Plain:
 cases = catalogs().flatmap(lambda catalog: st.tuples(requests(catalog), st.just(catalog)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(cases)
 def test_the_tree_equals_a_slow_plain_reference(case: tuple[Request, Catalog]) -> None:
     """Over random catalogs, zones and dates the tree has what the plain rules allow, no more."""

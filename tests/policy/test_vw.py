@@ -11,10 +11,14 @@ import pytest
 
 from policy import vw
 from policy.errors import InvalidRewardError
+from policy.exploration import Exploration
+from policy.features import feature_text
+from policy.learning import untrained
+from policy.situation import Stage
 from policy.vw import REWARD_MAX, Model
 from tests.policy.models import ARGUMENTS, PlainModel, Round, learned, rounds
 
-# One leaked example takes up to 31 KiB: the short run would leak 120 MiB, the long one 30 GiB.
+# One leaked example takes up to 31 KiB: the short run would leak 120 MiB, the long one 15 GiB.
 GROWTH_BYTES_MAX = 32 * 1024 * 1024
 
 
@@ -132,7 +136,7 @@ def test_a_path_may_have_spaces(model: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "reward", [math.nan, math.inf, -math.inf, REWARD_MAX * 1.001, -REWARD_MAX * 1.001, 1e39]
+    "reward", [math.nan, math.inf, -math.inf, REWARD_MAX * 1.001, -REWARD_MAX * 1.001, 1e15, 1e39]
 )
 def test_a_reward_that_would_spoil_the_model_is_refused(
     model: Model, tmp_path: Path, reward: float
@@ -145,19 +149,37 @@ def test_a_reward_that_would_spoil_the_model_is_refused(
     assert learned(model, tmp_path) == before
 
 
-def test_the_largest_rewards_and_features_leave_a_model_that_still_learns(model: Model) -> None:
-    """After the extremes of what is allowed, values are finite and follow ordinary rewards."""
-    extremes = [1e9, -1e9, 1e-9, 5e-324, -0.0, 123456789.12345]
-    for index in range(400):
-        shared = f"|c nx:{extremes[index % 6]!r} ny:{extremes[index // 6 % 6]!r}"
-        reward = REWARD_MAX * (index % 3 - 1)
-        model.learn(shared, [f"|a nz:{extremes[index % 5]!r}", "|a k"], index % 2, reward)
-    for _ in range(400):
-        model.learn("|c", ["|a x", "|a y"], 0, 1.0)
-        model.learn("|c", ["|a x", "|a y"], 1, 0.0)
-    values = model.values("|c nx:1e9", ["|a x", "|a y", "|a nz:1e9"])
-    assert np.isfinite(values).all()
-    assert values[0] > values[1]
+@pytest.mark.parametrize("reward", [5e-324, -4.819e-122, 1.43e-212, -1e-300, 1e-25, -0.0])
+def test_a_tiny_reward_is_zero(model: Model, reward: float) -> None:
+    """VW, which reads some tiny numbers as infinite, gets to read 0."""
+    model.learn("|c t", ["|a x", "|a y"], 0, reward)
+    np.testing.assert_array_equal(model.values("|c t", ["|a x", "|a y"]), 0.0)
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("exponents", [(-25.0, 9.0), (-6.0, -5.9), (-9.1, -6.1), (8.9, 9.0)])
+def test_the_extremes_of_what_is_allowed_leave_a_model_that_works(
+    stage: Stage, exponents: tuple[float, float]
+) -> None:
+    """After numbers and rewards of every size, values are finite, and so they stay."""
+    model = untrained(Exploration()).models[stage]
+    rng = np.random.default_rng(stage)
+    least, most = exponents
+
+    def numbers(name: str) -> str:
+        sizes = 10.0 ** rng.uniform(least, most, size=2) * rng.choice([-1.0, 1.0], size=2)
+        return feature_text({f"{name}{index}": float(size) for index, size in enumerate(sizes)})
+
+    for _ in range(300):
+        shared = f"|c {numbers('c')} |o {numbers('o')} |r {numbers('r')} |h {numbers('h')}"
+        actions = [f"|a {numbers('a')} |r {numbers('r')}" for _ in range(3)]
+        reward = float(rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(-25.0, 9.0))
+        model.learn(shared, actions, int(rng.integers(3)), reward)
+        assert np.isfinite(model.values(shared, actions)).all()
+    for _ in range(100):
+        model.learn("|c t", ["|a x", "|a y"], 0, 1.0)
+    assert np.isfinite(model.values("|c t", ["|a x", "|a y"])).all()
+    model.close()
 
 
 def test_a_model_learns_the_reward_of_the_chosen_action_alone(model: Model) -> None:
@@ -249,7 +271,8 @@ def test_memory_stays_flat(model: Model, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3_600)
 def test_memory_stays_flat_for_long(model: Model) -> None:
-    """A million rounds with the shipped size of the cache, once it is full, keep no memory."""
+    """Half a million rounds with the shipped size of the cache, once it is full, keep no memory."""
     grown_bytes(model, count=20_000)
-    assert grown_bytes(model, count=1_000_000) < GROWTH_BYTES_MAX
+    assert grown_bytes(model, count=500_000) < GROWTH_BYTES_MAX
