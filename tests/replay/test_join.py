@@ -123,9 +123,10 @@ def test_the_attribution_window_has_an_end() -> None:
 def test_aggregations_agree_with_their_names(values: list[float], weight: float) -> None:
     """Smallest, largest and sum are those of the values, in any order, times the weight."""
     rewards = [earned(value, place) for place, value in enumerate(values)]
-    for how, of in {"sum": sum, "max": max, "min": min}.items():
+    expected = {"sum": sum(values), "max": max(values), "min": min(values)}
+    for how, value in expected.items():
         found = worth(*reversed(rewards), aggregation=how, weights={"visit": weight})
-        assert found == pytest.approx(weight * of(values), abs=1e-9)
+        assert found == pytest.approx(weight * value, abs=1e-9)
 
 
 def read(past: History, as_of_ms: int = LATER_MS) -> tuple[list[Decision], Counter[Left]]:
