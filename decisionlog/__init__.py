@@ -22,7 +22,7 @@ from decisionlog.errors import (
 )
 from decisionlog.ids import DecisionIds
 from decisionlog.keys import Keys, load_keys
-from decisionlog.log import Counts, DecisionLog
+from decisionlog.log import Counts, DecisionLog, Taken
 from decisionlog.records import (
     ChannelNode,
     Decision,
@@ -31,6 +31,7 @@ from decisionlog.records import (
     Features,
     FeatureValue,
     Grid,
+    NoSendReason,
     OfferNode,
     ReportOutcome,
     Reward,
@@ -66,12 +67,14 @@ __all__ = [
     "LogUnavailable",
     "LoggedDecision",
     "MalformedDecisionId",
+    "NoSendReason",
     "OfferNode",
     "ReportOutcome",
     "RequestIdReused",
     "Reward",
     "RewardIdReused",
     "Stage",
+    "Taken",
     "Tree",
     "UnknownSchema",
     "WrongKey",

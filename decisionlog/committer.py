@@ -13,7 +13,8 @@ from threading import Lock, Thread
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar
 
-from decisionlog.drafts import Draft, Transaction
+from decisionlog.drafts import Draft
+from decisionlog.schema import increase
 from decisionlog.store import WriteTransaction
 from decisionlog.tickets import Ticket
 
@@ -23,7 +24,7 @@ MAX_BATCH_RECORDS: Final = 4096
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
-Operation = Callable[[Transaction], _Result]
+Operation = Callable[[Draft], _Result]
 """Reads and writes in the transaction it is given; what it raises goes to its own ticket, and then
 nothing of it is written."""
 
@@ -129,7 +130,10 @@ class Committer:
         started_s = self._clock_s()
         try:
             with self._write() as transaction:
-                _run_all(batch, Draft(transaction))
+                draft = Draft(transaction)
+                _run_all(batch, draft)
+                for counter, count in draft.tallies().items():
+                    increase(transaction, counter, count)
         except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
             for job in batch:
                 job.ticket.hold_error(error)

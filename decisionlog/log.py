@@ -23,9 +23,8 @@ from decisionlog.operations import (
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
 from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
-from decisionlog.schema import Counter
 from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
-from decisionlog.tables import Table
+from decisionlog.tables import Counter, Table
 from decisionlog.tickets import Ticket
 
 _NS_PER_MS: Final = 1_000_000
@@ -42,6 +41,19 @@ class Counts:
     rewards: int
     requests: int
     """Request ids that are remembered."""
+    deliveries_repeated: int
+    """Reports that were taken before and are not stored again."""
+    rewards_repeated: int
+    """Reports that were taken before and are not stored again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the log has ever taken, counted when it was stored: what was deleted since is in it."""
+
+    decisions: int
+    deliveries: int
+    rewards: int
     deliveries_repeated: int
     """Reports that were taken before and are not stored again."""
     rewards_repeated: int
@@ -237,6 +249,17 @@ class DecisionLog:
                 deliveries=transaction.count(Table.DELIVERIES),
                 rewards=transaction.count(Table.REWARDS),
                 requests=transaction.count(Table.REQUESTS),
+                deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
+                rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
+            )
+
+    def taken(self) -> Taken:
+        """Return what the log has ever taken, at one moment."""
+        with self._store.read() as transaction:
+            return Taken(
+                decisions=schema.count(transaction, Counter.DECISIONS),
+                deliveries=schema.count(transaction, Counter.DELIVERIES),
+                rewards=schema.count(transaction, Counter.REWARDS),
                 deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
                 rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
             )

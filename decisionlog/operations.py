@@ -18,7 +18,7 @@ from decisionlog.codec import (
     encode_request,
     encode_reward,
 )
-from decisionlog.drafts import Lookup, Transaction
+from decisionlog.drafts import Draft, Lookup
 from decisionlog.errors import (
     DamagedRecord,
     DecisionIdReused,
@@ -28,8 +28,7 @@ from decisionlog.errors import (
     RewardIdReused,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
-from decisionlog.schema import Counter, increase
-from decisionlog.tables import Table, report_key
+from decisionlog.tables import Counter, Table, report_key
 
 _Report = TypeVar("_Report", Delivery, Reward)
 
@@ -60,30 +59,28 @@ class RecordDecisions:
 
     news: Sequence[NewDecision]
 
-    def __call__(self, transaction: Transaction) -> list[Decision | DecisionLogError]:
+    def __call__(self, draft: Draft) -> list[Decision | DecisionLogError]:
         """Return for each the decision in force, or why there is none."""
-        return [_record(transaction, new) for new in self.news]
+        return [_record(draft, new) for new in self.news]
 
 
-def _record(transaction: Transaction, new: NewDecision) -> Decision | DecisionLogError:
+def _record(draft: Draft, new: NewDecision) -> Decision | DecisionLogError:
     try:
         if new.request_key is not None:
-            found = transaction.get(Table.REQUESTS, new.request_key)
+            found = draft.get(Table.REQUESTS, new.request_key)
             if found is not None:
-                return _earlier(transaction, new, new.request_key, found)
-        return _store_decision(transaction, new)
+                return _earlier(draft, new, new.request_key, found)
+        return _store_decision(draft, new)
     except DecisionLogError as error:
         return error
 
 
-def _earlier(
-    transaction: Transaction, new: NewDecision, request_key: bytes, found: bytes
-) -> Decision:
+def _earlier(draft: Draft, new: NewDecision, request_key: bytes, found: bytes) -> Decision:
     """Return the decision that answered this request before."""
     decision_id, request_digest = decode_request(request_key, found)
     if request_digest != new.decision.request_digest:
         raise RequestIdReused(decision_id)
-    return answered_by(transaction, request_key, decision_id)
+    return answered_by(draft, request_key, decision_id)
 
 
 def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> Decision:
@@ -98,14 +95,16 @@ def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> 
     return decode_decision(decision_id, value)
 
 
-def _store_decision(transaction: Transaction, new: NewDecision) -> Decision:
+def _store_decision(draft: Draft, new: NewDecision) -> Decision:
     decision_id = new.decision.decision_id
-    stored = transaction.get(Table.DECISIONS, decision_id)
+    stored = draft.get(Table.DECISIONS, decision_id)
     if stored is not None and stored != new.value:
         raise DecisionIdReused(decision_id)
-    transaction.put(Table.DECISIONS, decision_id, new.value)
+    if stored is None:
+        draft.put(Table.DECISIONS, decision_id, new.value)
+        draft.tally(Counter.DECISIONS)
     if new.request_key is not None:
-        transaction.put(Table.REQUESTS, new.request_key, new.request_value)
+        draft.put(Table.REQUESTS, new.request_key, new.request_value)
     return new.decision
 
 
@@ -114,6 +113,7 @@ class ReportKind(Generic[_Report]):
     """How deliveries and rewards differ in their storing."""
 
     table: Table
+    stored: Counter
     repeated: Counter
     caller_id: Callable[[_Report], str]
     encode: Callable[[_Report], bytes]
@@ -123,6 +123,7 @@ class ReportKind(Generic[_Report]):
 
 DELIVERY: Final[ReportKind[Delivery]] = ReportKind(
     Table.DELIVERIES,
+    Counter.DELIVERIES,
     Counter.DELIVERIES_REPEATED,
     attrgetter("delivery_id"),
     encode_delivery,
@@ -131,6 +132,7 @@ DELIVERY: Final[ReportKind[Delivery]] = ReportKind(
 )
 REWARD: Final[ReportKind[Reward]] = ReportKind(
     Table.REWARDS,
+    Counter.REWARDS,
     Counter.REWARDS_REPEATED,
     attrgetter("reward_id"),
     encode_reward,
@@ -165,31 +167,32 @@ class StoreReports(Generic[_Report]):
     kind: ReportKind[_Report]
     news: Sequence[NewReport[_Report]]
 
-    def __call__(self, transaction: Transaction) -> list[ReportOutcome | DecisionLogError]:
+    def __call__(self, draft: Draft) -> list[ReportOutcome | DecisionLogError]:
         """Return for each how it was taken, or why it was not."""
-        return [_store_report(transaction, self.kind, new) for new in self.news]
+        return [_store_report(draft, self.kind, new) for new in self.news]
 
 
 def _store_report(
-    transaction: Transaction, kind: ReportKind[_Report], new: NewReport[_Report]
+    draft: Draft, kind: ReportKind[_Report], new: NewReport[_Report]
 ) -> ReportOutcome | DecisionLogError:
-    found = transaction.get(kind.table, new.key)
+    found = draft.get(kind.table, new.key)
     if found is not None:
-        return _taken_before(transaction, kind, new, found)
-    transaction.put(kind.table, new.key, new.value)
-    if transaction.get(Table.DECISIONS, new.report.decision_id) is None:
+        return _taken_before(draft, kind, new, found)
+    draft.put(kind.table, new.key, new.value)
+    draft.tally(kind.stored)
+    if draft.get(Table.DECISIONS, new.report.decision_id) is None:
         return ReportOutcome.UNMATCHED
     return ReportOutcome.ACCEPTED
 
 
 def _taken_before(
-    transaction: Transaction, kind: ReportKind[_Report], new: NewReport[_Report], found: bytes
+    draft: Draft, kind: ReportKind[_Report], new: NewReport[_Report], found: bytes
 ) -> ReportOutcome | DecisionLogError:
     try:
         stored = kind.decode(new.key, found)
         if not _is_repeat(kind, stored, new.report):
             return kind.reused(new.report.decision_id, kind.caller_id(new.report))
-        increase(transaction, kind.repeated)
+        draft.tally(kind.repeated)
     except DecisionLogError as error:
         return error
     return ReportOutcome.REPEATED

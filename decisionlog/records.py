@@ -31,6 +31,14 @@ class ReportOutcome(IntEnum):
     UNMATCHED = 3
 
 
+class NoSendReason(IntEnum):
+    """Why nothing is to be sent; numbered as on the wire."""
+
+    CHOSEN = 1
+    NOTHING_ELIGIBLE = 2
+    HOLDOUT = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """The send windows of a decision."""

@@ -1,7 +1,6 @@
 """What the table `meta` holds: the schema's version, the key's fingerprint, counters."""
 
 import struct
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +14,7 @@ from decisionlog.errors import (
     WrongKey,
 )
 from decisionlog.store import ReadTransaction, Store
-from decisionlog.tables import Table
+from decisionlog.tables import Counter, Table
 
 SCHEMA_VERSION: Final = 1
 
@@ -23,13 +22,6 @@ _SCHEMA: Final = b"schema"
 _FINGERPRINT: Final = b"key_fingerprint"
 _CREATED_AT_MS: Final = b"created_at_ms"
 _NUMBER: Final = struct.Struct(">Q")
-
-
-class Counter(StrEnum):
-    """Something that is counted in the transaction in which it happens."""
-
-    DELIVERIES_REPEATED = "deliveries_repeated"
-    REWARDS_REPEATED = "rewards_repeated"
 
 
 def prepare(store: Store, fingerprint: bytes | None, created_at_ms: int) -> None:
@@ -83,10 +75,10 @@ def count(transaction: ReadTransaction, counter: Counter) -> int:
     return _read_number(transaction, counter.encode()) or 0
 
 
-def increase(transaction: Transaction, counter: Counter) -> None:
-    """Add one to a counter."""
+def increase(transaction: Transaction, counter: Counter, count: int) -> None:
+    """Add to a counter."""
     key = counter.encode()
-    transaction.put(Table.META, key, _number((_read_number(transaction, key) or 0) + 1))
+    transaction.put(Table.META, key, _number((_read_number(transaction, key) or 0) + count))
 
 
 def _check(directory: Path, transaction: ReadTransaction, fingerprint: bytes | None) -> None:

@@ -26,6 +26,21 @@ class Table(StrEnum):
     __hash__ = str.__hash__
 
 
+class Counter(StrEnum):
+    """Something that is counted in the transaction in which it happens, for good.
+
+    What is deleted later lowers no count, so that it is missed.
+    """
+
+    DECISIONS = "decisions_stored"
+    DELIVERIES = "deliveries_stored"
+    REWARDS = "rewards_stored"
+    DELIVERIES_REPEATED = "deliveries_repeated"
+    REWARDS_REPEATED = "rewards_repeated"
+
+    __hash__ = str.__hash__
+
+
 def report_key(decision_id: bytes, caller_id: str) -> bytes:
     """Return the key of a delivery or a reward.
 

@@ -19,6 +19,14 @@ class Ledger:
     """Failed, suppressed or overridden."""
     pending: int
     """No delivery was reported."""
+    deliveries: int
+    """Every report on a delivery that came in, repeats included."""
+    deliveries_joined: int
+    """On a decision of this log."""
+    deliveries_unmatched: int
+    """On a decision that this log does not hold."""
+    deliveries_duplicate: int
+    """Repeats of a report that was stored before."""
     rewards: int
     """Every reward that came in, repeats included."""
     joined: int
@@ -29,17 +37,14 @@ class Ledger:
     """Of a decision that this log does not hold."""
     duplicate: int
     """Repeats of a reward that was stored before."""
-    deliveries_unmatched: int
-    """Reports on decisions that this log does not hold."""
-    deliveries_duplicate: int
-    """Repeats of a delivery that was stored before."""
 
     @property
     def balanced(self) -> bool:
-        """Whether all that came in is counted once."""
+        """Whether all that came in is there, once."""
         fates = self.delivered + self.undelivered + self.pending
+        reports = self.deliveries_joined + self.deliveries_unmatched + self.deliveries_duplicate
         joins = self.joined + self.late + self.unmatched + self.duplicate
-        return self.decided == fates and self.rewards == joins
+        return (self.decided, self.deliveries, self.rewards) == (fates, reports, joins)
 
 
 def ledger(
@@ -48,29 +53,33 @@ def ledger(
     """Reconciles a log that nobody writes to meanwhile.
 
     Args:
-        log: counted by its tables, and read record by record; the two must agree.
+        log: read record by record; must hold what it counted when it stored it.
         rule: says how long rewards are attributed.
         on_progress: called with the decisions read since the last call.
     """
     fates: Counter[Fate] = Counter()
     rewards: Counter[bool] = Counter()
+    deliveries = 0
     for logged in log.scan():
         fates[fate(logged)] += 1
+        deliveries += len(logged.deliveries)
         rewards.update(is_late(reward, logged.decision, rule) for reward in logged.rewards)
         if on_progress:
             on_progress(1)
     orphans = Counter(isinstance(orphan, Delivery) for orphan in log.orphans())
-    counts = log.counts()
+    taken = log.taken()
     return Ledger(
-        decided=counts.decisions,
+        decided=taken.decisions,
         delivered=fates[Fate.DELIVERED],
         undelivered=fates[Fate.FAILED] + fates[Fate.SUPPRESSED] + fates[Fate.OVERRIDDEN],
         pending=fates[Fate.PENDING],
-        rewards=counts.rewards + counts.rewards_repeated,
+        deliveries=taken.deliveries + taken.deliveries_repeated,
+        deliveries_joined=deliveries,
+        deliveries_unmatched=orphans[True],
+        deliveries_duplicate=taken.deliveries_repeated,
+        rewards=taken.rewards + taken.rewards_repeated,
         joined=rewards[False],
         late=rewards[True],
         unmatched=orphans[False],
-        duplicate=counts.rewards_repeated,
-        deliveries_unmatched=orphans[True],
-        deliveries_duplicate=counts.deliveries_repeated,
+        duplicate=taken.rewards_repeated,
     )

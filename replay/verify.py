@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from decisionlog import DamagedRecord, Decision, DecisionLog
+from decisionlog import DamagedRecord, Decision, DecisionLog, NoSendReason
 from decisionlog.ids import entropy, to_text
+from decisionlog.tables import ID_BYTES
+from policy.catalog import NO_SEND
 from policy.choice import choose
 from policy.errors import PolicyError
-from policy.policies import Policy
 from policy.registry import Registry
+from policy.rollout import Arm
 from policy.situation import Stage
 from replay.join import situation_of
 
 NAMED_MAX = 1000
+POLICIES_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,28 @@ def verify(
 
 
 def _checked(log: DecisionLog, checker: "_Checker") -> Iterator[tuple[str, str | None]]:
-    """Every decision with what is wrong with it; None if nothing is."""
-    damaged: list[DamagedRecord] = []
-    for logged in log.scan(on_damage=damaged.append):
-        yield to_text(logged.decision.decision_id), checker.difference(logged.decision)
-        while damaged:
-            yield _named(damaged.pop())
-    yield from map(_named, damaged)
+    """Every decision with what is wrong with it or a report on it; None if nothing is."""
+    damages: dict[bytes, str] = {}
+
+    def note(damage: DamagedRecord) -> None:
+        damages.setdefault(damage.key[:ID_BYTES], str(damage))
+
+    for logged in log.scan(on_damage=note):
+        decision = logged.decision
+        damage = damages.pop(decision.decision_id, None)
+        yield from _taken(damages)
+        yield _name(decision.decision_id), damage or checker.difference(decision)
+    yield from _taken(damages)
 
 
-def _named(damage: DamagedRecord) -> tuple[str, str]:
-    return damage.key.hex(), str(damage)
+def _taken(damages: dict[bytes, str]) -> Iterator[tuple[str, str]]:
+    """The decisions that were damaged themselves, so that they were never read."""
+    yield from ((_name(key), damage) for key, damage in damages.items())
+    damages.clear()
+
+
+def _name(key: bytes) -> str:
+    return to_text(key) if len(key) == ID_BYTES else key.hex()
 
 
 class _Checker:
@@ -79,17 +94,23 @@ class _Checker:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._policies: dict[str, Policy] = {}
+        # The log goes by time: a policy that was followed by many others does not come back.
+        self._policy = lru_cache(maxsize=POLICIES_MAX)(registry.policy)
 
     def difference(self, decision: Decision) -> str | None:
         """How a decision differs from its recomputation; None if it does not."""
-        if not decision.stages:
-            return None if not decision.tree or decision.no_send_reason else "has no stages"
         try:
-            policy = self._policy(decision.policy_version)
-            situation = situation_of(decision, self._registry.catalog(decision.catalog_version))
+            return _contradiction(decision) or self._redrawn(decision)
         except PolicyError as error:
             return str(error)
+        except LookupError as error:
+            return f"names what there is not: {error!r}"
+
+    def _redrawn(self, decision: Decision) -> str | None:
+        if not decision.stages:
+            return None
+        policy = self._policy(decision.policy_version)
+        situation = situation_of(decision, self._registry.catalog(decision.catalog_version))
         choice = choose(policy, situation, entropy(decision.decision_id))
         for stage, logged, again in zip(Stage, decision.stages, choice.stages, strict=True):
             if logged.pmf != tuple(again.pmf.tolist()):
@@ -98,7 +119,22 @@ class _Checker:
                 return f"the draw of the {stage.label} differs"
         return None
 
-    def _policy(self, version: str) -> Policy:
-        if version not in self._policies:
-            self._policies[version] = self._registry.policy(version)
-        return self._policies[version]
+
+def _contradiction(decision: Decision) -> str | None:
+    """How a record contradicts itself, whatever its policy says."""
+    if decision.stages and len(decision.stages) != len(Stage):
+        return f"has {len(decision.stages)} stages"
+    if not decision.stages and decision.tree and decision.arm != Arm.HOLDOUT:
+        return "has no stages"
+    return (
+        None if decision.no_send_reason == _reason(decision) else "the reason not to send differs"
+    )
+
+
+def _reason(decision: Decision) -> int:
+    """Why nothing is to be sent, by all else that the record says; 0 if something is."""
+    if decision.stages:
+        offer, _ = decision.tree[decision.stages[Stage.OFFER].chosen]
+        return NoSendReason.CHOSEN if offer == NO_SEND else 0
+    is_holdout = decision.arm == Arm.HOLDOUT
+    return NoSendReason.HOLDOUT if is_holdout else NoSendReason.NOTHING_ELIGIBLE

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +14,7 @@ from decisionlog import (
     Delivery,
     Grid,
     Keys,
+    NoSendReason,
     ReportOutcome,
     RequestIdReused,
     Reward,
@@ -38,14 +38,6 @@ NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
 HOLDOUT_VERSION = "holdout"
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
-
-
-class NoSendReason(IntEnum):
-    """Why nothing is to be sent; numbered as on the wire."""
-
-    CHOSEN = 1
-    NOTHING_ELIGIBLE = 2
-    HOLDOUT = 3
 
 
 @dataclass(frozen=True, slots=True)

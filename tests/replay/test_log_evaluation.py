@@ -1,0 +1,136 @@
+"""Policies evaluated on a log: against values worked out by hand, and against the truth."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from decisionlog import Decision
+from policy.policies import Fixed, Uniform
+from replay.join import Interaction
+from replay.log_evaluation import LOGGING, Target, compare, evaluate_log, p_target
+from replay.verdict import Verdict
+from tests.replay.history import History, history, offer_of
+from tests.replay.worlds import OTHERWISE, WORLD, live
+
+SPRING, LOYAL = Target("spring", Fixed("spring")), Target("loyal", Fixed("loyal"))
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """A log of a world with a planted preference: each offer earns 0.45 on average."""
+    with history(tmp_path_factory.mktemp("world") / "data", WORLD) as past:
+        live(past, 800)
+        yield past
+
+
+def read(past: History) -> list[Interaction]:
+    """All interactions of a log."""
+    return list(past.source().interactions())
+
+
+def mean(rewards: Sequence[float]) -> float:
+    """The mean."""
+    return sum(rewards) / len(rewards)
+
+
+def test_fixed_offers_are_worth_what_their_choices_earned(lived: History) -> None:
+    """Of a uniform log: ips is twice the sum over the choices that agree by n, snips their mean."""
+    interactions = read(lived)
+    results = evaluate_log(interactions, [SPRING, LOYAL])
+    for target in (SPRING, LOYAL):
+        agreeing = [one.reward for one in interactions if offer_of(one.decision) == target.name]
+        estimates = results[target.name].result.estimates
+        assert estimates["snips"] is not None
+        assert estimates["ips"] is not None
+        assert estimates["snips"].value == pytest.approx(mean(agreeing), rel=1e-12)
+        assert estimates["ips"].value == pytest.approx(2 * sum(agreeing) / len(interactions))
+        low, high = estimates["snips"].interval
+        assert low < (0.8 + OTHERWISE) / 2 < high
+
+
+def test_the_logging_policy_is_worth_the_mean(lived: History) -> None:
+    """Its weights are all 1; it differs from itself by nothing."""
+    interactions = read(lived)
+    found = evaluate_log(interactions, [])[LOGGING]
+    estimate = found.result.estimates["snips"]
+    assert estimate is not None
+    assert estimate.value == pytest.approx(mean([one.reward for one in interactions]))
+    assert found.result.diagnosis.summary.ess == pytest.approx(len(interactions))
+    assert found.difference is not None
+    assert (found.difference.value, found.difference.interval) == (0.0, (0.0, 0.0))
+
+
+def test_the_difference_is_paired(lived: History) -> None:
+    """It is that of the two estimates, and its interval is narrower than two separate ones."""
+    interactions = read(lived)
+    difference, count = compare(interactions, SPRING, LOYAL.policy)
+    results = evaluate_log(interactions, [SPRING, LOYAL], ["snips"])
+    spring, loyal = (results[name].result.estimates["snips"] for name in ("spring", "loyal"))
+    assert difference is not None
+    assert spring is not None
+    assert loyal is not None
+    assert count == len(interactions)
+    assert difference.value == pytest.approx(spring.value - loyal.value)
+    same, _ = compare(interactions, SPRING, SPRING.policy)
+    assert same is not None
+    assert (same.value, same.interval) == (0.0, (0.0, 0.0))
+
+
+def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
+    """Each policy is evaluated on its own part of the log; the logging policy on all of it."""
+    interactions = read(lived)
+    fresh = {one.decision.decision_id for one in interactions[::3]}
+
+    def is_fresh(decision: Decision) -> bool:
+        return decision.decision_id in fresh
+
+    target = Target("some", Uniform(), is_fresh)
+    results = evaluate_log(interactions, [target, SPRING])
+    sizes = {name: found.result.n for name, found in results.items()}
+    assert sizes == {LOGGING: 800, "some": len(fresh), "spring": 800}
+    assert compare(interactions, target, SPRING.policy)[1] == len(fresh)
+
+
+def test_progress_is_told_for_every_interaction(lived: History) -> None:
+    """However they are cut into chunks."""
+    steps: list[int] = []
+    evaluate_log(read(lived), [SPRING], on_progress=steps.append)
+    assert sum(steps) == 800
+
+
+def test_target_probabilities_are_products_of_stages(past: History) -> None:
+    """Of the whole choice, offer, channel and window; 0 for what a rule would never do."""
+    decision = past.decide(eligible_offers=("spring",), excluded_channels=("push",))
+    past.deliver(decision)
+    interactions = read(past)
+    assert decision.action_probability == pytest.approx(1 / 6)
+    assert p_target(Uniform(), interactions) == pytest.approx(np.array([1 / 6]))
+    assert p_target(Fixed("spring", "email"), interactions) == pytest.approx(np.array([1 / 6]))
+    both = past.decide(eligible_offers=("spring",))
+    past.deliver(both)
+    channel = both.tree[0][1][both.stages[1].chosen][0]
+    other = "push" if channel == "email" else "email"
+    *_, last = p_target(Fixed("spring", other), read(past))
+    assert last == 0.0
+
+
+def test_a_log_without_agreement_is_refused(past: History) -> None:
+    """A policy that takes none of the logged actions has no value, and the verdict says so."""
+    past.promote("fixed/loyal")
+    for _ in range(50):
+        past.deliver(past.decide(eligible_offers=("spring", "loyal")))
+    found = evaluate_log(read(past), [SPRING])["spring"]
+    assert found.result.verdict is Verdict.REFUSE
+    assert found.result.estimates["snips"] is None
+    assert found.difference is None
+    assert compare(read(past), SPRING, LOYAL.policy) == (None, 50)
+
+
+def test_an_empty_log_has_no_values(past: History) -> None:
+    """Nothing to evaluate is a refusal, not an error and not a zero."""
+    results = evaluate_log(read(past), [SPRING])
+    for found in results.values():
+        assert found.result.n == 0
+        assert found.result.verdict is Verdict.REFUSE
+        assert found.result.headline("snips") is None
