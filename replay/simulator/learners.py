@@ -91,6 +91,11 @@ def epsilon() -> Learner:
     return Joint("epsilon", f"--cb_explore_adf --epsilon 0.1 {CROSSED}")
 
 
+def no_context() -> Learner:
+    """SquareCB over all actions at once, without knowing of whom or when."""
+    return Joint("no_context", f"--cb_explore_adf --squarecb {CROSSED} --ignore c")
+
+
 def slates() -> Learner:
     """Slates with SquareCB."""
     return Slots("slates", f"--slates --squarecb {SLOTTED}", slates_lines)
@@ -107,12 +112,13 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "slates": slates,
     "ccb": ccb,
     "epsilon": epsilon,
+    "no_context": no_context,
     "uniform": lambda: Still(Uniform()),
 }
 """What makes each learner, by name."""
 
 
-def learner(name: str) -> Learner:
+def make_learner(name: str) -> Learner:
     """A new learner that knows nothing.
 
     Raises:

@@ -78,7 +78,7 @@ class ReferenceWorld:
 
     def truth(self, situation: Situation) -> FloatArray:
         """See `World`; shape (8, 3, 6)."""
-        return self._truth[context_of(situation)]
+        return np.asarray(self._truth[context_of(situation)])
 
     def situations(self) -> tuple[Situation, ...]:
         """One situation for each of the 120 contexts, all equally likely."""

@@ -1,11 +1,11 @@
 """Runs a learner in a world: it chooses, the world answers, it learns."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from replay.simulator.world import ROUNDS_MAX, Encounter, World
 POINTS = 20
 """Points of the curve after its start; `LAST_TENTH` is one of them."""
 LAST_TENTH = POINTS * 9 // 10
-PROGRESS_ROUNDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,11 @@ class Point:
     def regret(self) -> float:
         """Expected reward that was missed so far."""
         return self.best - self.chosen
+
+    @property
+    def captured(self) -> float:
+        """Captured share of all rounds so far; there must be one at least."""
+        return captured(self.chosen, self.mean, self.best)
 
     def since(self, earlier: "Point") -> float:
         """Captured share of the rounds between an earlier point and this one."""
@@ -69,7 +73,7 @@ class Simulation:
     @property
     def captured(self) -> float:
         """Captured share over all rounds, from the first one."""
-        return self.curve[-1].since(self.curve[0])
+        return self.curve[-1].captured
 
     @property
     def captured_last_tenth(self) -> float:
@@ -80,6 +84,23 @@ class Simulation:
     def rounds_per_second(self) -> float:
         """Whole rounds: choosing, the world's answer and learning."""
         return self.rounds / self.seconds
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The run as plain values."""
+        return {
+            "world": self.world,
+            "rounds": self.rounds,
+            "captured": self.captured,
+            "captured_last_tenth": self.captured_last_tenth,
+            "rounds_per_second": self.rounds_per_second,
+            "regret": self.curve[-1].regret,
+            "reward": self.reward,
+            "undelivered": self.undelivered,
+            "curve": [
+                {"rounds": point.rounds, "captured": point.captured, "regret": point.regret}
+                for point in self.curve[1:]
+            ],
+        }
 
 
 def simulate(
@@ -104,11 +125,13 @@ def simulate(
     check_range("rounds", rounds, 1, ROUNDS_MAX)
     started_s = clock_s()
     run = _Run(world, learner)
-    encounters = _reported(world.encounters(rounds), on_progress)
+    encounters = world.encounters(rounds)
     points = [run.point()]
     for step in range(1, POINTS + 1):
         for encounter in islice(encounters, rounds * step // POINTS - run.rounds):
             run.meet(encounter)
+            if on_progress:
+                on_progress(1)
         points.append(run.point())
     return Simulation(
         learner=learner.version,
@@ -168,13 +191,3 @@ class _Run:
         while self._due and self._due[0].at_round <= self.rounds:
             due = heappop(self._due)
             self._learner.learn(due.situation, due.path, due.reward)
-
-
-def _reported(
-    encounters: Iterator[Encounter], on_progress: Callable[[int], None] | None
-) -> Iterator[Encounter]:
-    """The same encounters; a bar that moved with each would cost more than some learners."""
-    for turn, encounter in enumerate(encounters, start=1):
-        yield encounter
-        if on_progress and turn % PROGRESS_ROUNDS == 0:
-            on_progress(PROGRESS_ROUNDS)
