@@ -57,7 +57,7 @@ def captured(run_of: Run) -> float:
 
 
 def _shares(found: Mapping[Run, float], base: float) -> dict[str, float]:
-    figures = {}
+    figures: dict[str, float] = {}
     for name in (CHAIN, *PEERS):
         shares = [found[name, base, seed] for seed in SEEDS]
         figures |= _summary(f"captured_{name}_base_{base:g}", shares)
@@ -65,7 +65,7 @@ def _shares(found: Mapping[Run, float], base: float) -> dict[str, float]:
 
 
 def _leads(found: Mapping[Run, float], base: float) -> dict[str, float]:
-    figures = {}
+    figures: dict[str, float] = {}
     for name in PEERS:
         leads = [found[CHAIN, base, seed] - found[name, base, seed] for seed in SEEDS]
         figures |= _summary(f"chain_ahead_of_{name}_base_{base:g}", leads)

@@ -31,12 +31,15 @@ class Label(NamedTuple):
         return f"{number_text(-self.reward)}:{number_text(self.probability)}"
 
 
-def joint_lines(situation: Situation, label: Label | None = None) -> list[str]:
-    """One set of all actions, for `--cb_explore_adf`, in the order of `joint_paths`."""
-    lines = [f"shared {_context(situation)}", *_joint_actions(situation.tree)]
-    if label:
-        lines[1 + label.chosen] = f"0:{label.text} {lines[1 + label.chosen]}"
-    return lines
+def shared_line(situation: Situation) -> str:
+    """The context of `joint_actions`, for `--cb_explore_adf`."""
+    return f"shared {_context(situation)}"
+
+
+@lru_cache(maxsize=TREES_KEPT)
+def joint_actions(tree: Tree) -> tuple[str, ...]:
+    """All actions of a tree as one set, in the order of `joint_paths`."""
+    return tuple(text for _, text in _leaves(tree))
 
 
 @lru_cache(maxsize=TREES_KEPT)
@@ -89,11 +92,6 @@ def slot_names(tree: Tree) -> tuple[tuple[str, ...], ...]:
         tuple(dict.fromkeys(channel.channel for channel in channels)),
         tuple(map(str, sorted(windows))),
     )
-
-
-@lru_cache(maxsize=TREES_KEPT)
-def _joint_actions(tree: Tree) -> tuple[str, ...]:
-    return tuple(text for _, text in _leaves(tree))
 
 
 def _leaves(tree: Tree) -> Iterator[tuple[Path, str]]:

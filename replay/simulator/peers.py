@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from policy.choice import action_probability, stage_pmf
 from policy.situation import Path, Situation, Stage
-from replay.simulator.lines import Label, joint_lines, joint_paths, slot_names
-from replay.simulator.workspace import Workspace
+from replay.simulator.lines import Label, joint_actions, joint_paths, shared_line, slot_names
+from replay.simulator.workspace import ActionWorkspace, Workspace
 from replay.simulator.world import FloatArray
 
 SlotLines = Callable[[Situation, Iterable[Label]], list[str]]
@@ -30,7 +30,7 @@ class Joint:
                 which switches importance weighting off.
         """
         self.version = version
-        self._workspace = Workspace(arguments)
+        self._workspace = ActionWorkspace(arguments)
         self._weighted = weighted
         self._latest: tuple[Situation, FloatArray] | None = None
 
@@ -47,7 +47,8 @@ class Joint:
         """See `Learner`."""
         probability = action_probability(self, situation, path) if self._weighted else 1.0
         chosen = int(_after(situation, path).argmax())
-        self._workspace.learn(joint_lines(situation, Label(chosen, probability, reward)))
+        label = f"0:{Label(chosen, probability, reward).text}"
+        self._workspace.learn(*_joint_lines(situation), chosen, label)
         self._latest = None
 
     def close(self) -> None:
@@ -57,7 +58,7 @@ class Joint:
     def _joint(self, situation: Situation) -> FloatArray:
         """The joint pmf, kept until something is learned, since all three stages need it."""
         if self._latest is None or self._latest[0] is not situation:
-            self._latest = situation, _normalised(self._workspace.predict(joint_lines(situation)))
+            self._latest = situation, _normalised(self._workspace.predict(*_joint_lines(situation)))
         return self._latest[1]
 
 
@@ -113,6 +114,10 @@ class Slots:
             predicted = self._workspace.predict(self._lines(situation, ()))
             self._latest = situation, [_in_order(slot) for slot in predicted]
         return self._latest[1]
+
+
+def _joint_lines(situation: Situation) -> tuple[str, tuple[str, ...]]:
+    return shared_line(situation), joint_actions(situation.tree)
 
 
 def _after(situation: Situation, path: Path) -> NDArray[np.bool_]:

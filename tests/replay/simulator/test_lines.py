@@ -11,8 +11,9 @@ from replay.simulator import ReferenceWorld
 from replay.simulator.lines import (
     Label,
     ccb_lines,
-    joint_lines,
+    joint_actions,
     joint_paths,
+    shared_line,
     slates_lines,
     slot_names,
 )
@@ -32,10 +33,9 @@ def _situation(features: dict[str, FeatureValue]) -> Situation:
 @given(situations())
 def test_joint_lines_name_every_action_in_the_order_of_the_paths(situation: Situation) -> None:
     """Line k is about the action at the end of path k, and there are no others."""
-    lines, listed = joint_lines(situation), joint_paths(situation.tree).tolist()
+    lines, listed = joint_actions(situation.tree), joint_paths(situation.tree).tolist()
     assert list(map(tuple, listed)) == list(paths(situation, 3))
-    assert len(lines) == 1 + len(listed)
-    for line, path in zip(lines[1:], listed, strict=True):
+    for line, path in zip(lines, listed, strict=True):
         assert line == "|o {} |n {} |w {}".format(*situation.action(tuple(path)))
 
 
@@ -48,11 +48,10 @@ def test_slots_hold_exactly_what_is_eligible_after_some_path(situation: Situatio
         assert set(names) == reachable
 
 
-def test_a_joint_label_stands_at_the_chosen_action() -> None:
-    """Cost is the negative reward, with the probability beside it, on that line alone."""
-    lines = joint_lines(SITUATION, Label(7, 0.25, 2.0))
-    assert lines[8] == "0:-2.0:0.25 |o offer_0 |n channel_1 |w 1"
-    assert [line for line in lines if "0.25" in line] == [lines[8]]
+def test_a_label_tells_cost_and_probability() -> None:
+    """The cost is the negative reward, since Vowpal Wabbit minimises."""
+    assert Label(7, 0.25, 2.0).text == "-2.0:0.25"
+    assert Label(7, 1.0, -0.5).text == "0.5:1.0"
 
 
 def test_slates_lines_are_those_of_the_format() -> None:
@@ -83,8 +82,12 @@ def test_ccb_lines_are_those_of_the_format() -> None:
 @given(st.dictionaries(HOSTILE, HOSTILE | st.booleans() | st.floats(-9.0, 9.0), max_size=3))
 def test_no_feature_opens_a_namespace_or_a_line(features: dict[str, FeatureValue]) -> None:
     """However features are named and valued, the context is one namespace with one token each."""
-    for lines in (joint_lines, slates_lines, ccb_lines):
-        first = lines(_situation(features))[0]
+    situation = _situation(features)
+    for first in (
+        shared_line(situation),
+        slates_lines(situation)[0],
+        ccb_lines(situation)[0],
+    ):
         assert re.fullmatch(r"\w+( shared)? \|c [^|\n\s]*( [^|\n\s]+)*", first)
         assert len(first.split("|c ")[1].split()) == len(features)
         assert all(token.count(":") <= 1 for token in first.split())
