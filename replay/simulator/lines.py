@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.features import Features, FeatureValue, escape, number_text
+from policy.features import NUMBER_MIN, Features, FeatureValue, escape, number_text
 from policy.situation import Path, Situation, Tree, bits
+from policy.vw import REWARD_MIN
 
 TREES_KEPT = 64
 
@@ -28,7 +29,9 @@ class Label(NamedTuple):
     @property
     def text(self) -> str:
         """Cost and probability as VW reads them."""
-        return f"{number_text(-self.reward)}:{number_text(self.probability)}"
+        return (
+            f"{number_text(-self.reward, REWARD_MIN)}:{number_text(self.probability, REWARD_MIN)}"
+        )
 
 
 def shared_line(situation: Situation) -> str:
@@ -59,7 +62,10 @@ def slates_lines(situation: Situation, labels: Iterable[Label] = ()) -> list[str
         for slot, texts in enumerate(_slot_actions(situation.tree))
         for text in texts
     ]
-    slots = [f"slates slot {label.chosen}:{number_text(label.probability)} |" for label in told]
+    slots = [
+        f"slates slot {label.chosen}:{number_text(label.probability, REWARD_MIN)} |"
+        for label in told
+    ]
     return [
         f"slates shared {cost}{_context(situation)}",
         *actions,
@@ -126,4 +132,4 @@ def _fact(name: str, value: FeatureValue) -> str:
     """Numbers as numbers, all else as one token; what VW's syntax would misread is escaped."""
     if isinstance(value, str | bool):
         return f"{escape(name)}={escape(str(value))}"
-    return f"{escape(name)}:{number_text(value)}"
+    return f"{escape(name)}:{number_text(value, NUMBER_MIN)}"
