@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import choice, commit, serving, telemetry
+from benchmarks import choice, commit, learning, serving, telemetry
 
 RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "choice": choice.run,
     "commit": commit.run,
+    "learning": learning.run,
     "serving": serving.run,
     "telemetry": telemetry.run,
 }

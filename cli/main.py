@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import audit, learning, serving
+from cli import audit, learning, serving, simulation
 from cli.output import complain
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
@@ -29,6 +29,7 @@ for command in (
     learning.rollback,
     audit.verify,
     audit.ledger,
+    simulation.simulate,
 ):
     app.command()(command)
 

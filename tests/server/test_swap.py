@@ -91,7 +91,7 @@ def test_a_damaged_model_leaves_the_old_one_in_force(
     with caplog.at_level(logging.ERROR):
         put_into_force(service, bad)
         wait_until("a word in the log", lambda: "cannot be loaded" in caplog.text)
-    assert f"'offer.vw' of '{bad}' is not what its manifest says" in caplog.text
+    assert f"'offer.vw' of '{bad}' is not what was registered" in caplog.text
     assert service.decide().policy_version == good
     rollout = service.releases.promote("uniform")
     wait_until("the swap", lambda: service.current().rollout == rollout)

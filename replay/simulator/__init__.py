@@ -1,0 +1,28 @@
+"""Worlds with known truth, learners to try in them, and exact values to hold them against."""
+
+from replay.simulator.learners import LEARNERS, Learner, make_learner
+from replay.simulator.reference import ReferenceWorld
+from replay.simulator.run import Point, Simulation, simulate
+from replay.simulator.truth import Oracle, best_value, captured, mean_value, policy_value
+from replay.simulator.world import Encounter, Outcome, World
+from replay.simulator.worlds import WORLDS, make_world
+
+__all__ = [
+    "LEARNERS",
+    "WORLDS",
+    "Encounter",
+    "Learner",
+    "Oracle",
+    "Outcome",
+    "Point",
+    "ReferenceWorld",
+    "Simulation",
+    "World",
+    "best_value",
+    "captured",
+    "make_learner",
+    "make_world",
+    "mean_value",
+    "policy_value",
+    "simulate",
+]

@@ -1,0 +1,129 @@
+"""Learners that `sendwise simulate` knows: today's chain and its peers, by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from policy.exploration import Exploration
+from policy.learning import learn, untrained
+from policy.policies import FloatArray, Policy, Uniform
+from policy.situation import Path, Situation, Stage
+from replay.simulator.errors import UnknownLearnerError
+from replay.simulator.lines import ccb_lines, slates_lines
+from replay.simulator.peers import Joint, Slots
+
+# The peers may cross all that the chain may: namespaces as in `replay.simulator.lines`.
+CROSSED = "-q co -q cn -q cw -q on -q nw -q ow --cubic con -b 18"
+# A slot sees only its own action: there is nothing else to cross.
+SLOTTED = "-q co -q cn -q cw -b 18"
+
+
+class Learner(Policy, Protocol):
+    """A policy that learns from each of its choices."""
+
+    def learn(self, situation: Situation, path: Path, reward: float) -> None:
+        """Learns what the action at the end of `path` earned; may change every pmf."""
+
+    def close(self) -> None:
+        """Frees what it holds; it must not be used afterwards."""
+
+
+class Still:
+    """A policy that learns nothing, as a learner."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.version = policy.version
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self._policy.pmf(situation, path)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray | None:
+        """See `Policy`."""
+        return self._policy.values(situation, path)
+
+    def learn(self, situation: Situation, path: Path, reward: float) -> None:
+        """See `Learner`."""
+
+    def close(self) -> None:
+        """See `Learner`."""
+
+
+class OnlineChain:
+    """The product's chain, learning at once from each outcome.
+
+    Its stages learn from the last to the first, since the later ones' values make the target of the
+    earlier ones.
+    """
+
+    version = "chain"
+
+    def __init__(self, exploration: Exploration | None = None) -> None:
+        """Makes an untrained chain, with the catalog's default exploration if none is given."""
+        self._chain = untrained(exploration or Exploration())
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self._chain.pmf(situation, path)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self._chain.values(situation, path)
+
+    def learn(self, situation: Situation, path: Path, reward: float) -> None:
+        """See `Learner`."""
+        for stage in reversed(Stage):
+            learn(self._chain, stage, situation, path, reward)
+        self._chain.interactions += 1
+
+    def close(self) -> None:
+        """See `Learner`."""
+        self._chain.close()
+
+
+def joint() -> Learner:
+    """SquareCB over all actions at once."""
+    return Joint("joint", f"--cb_explore_adf --squarecb {CROSSED}")
+
+
+def epsilon() -> Learner:
+    """ε-greedy over all actions at once."""
+    return Joint("epsilon", f"--cb_explore_adf --epsilon 0.1 {CROSSED}")
+
+
+def no_context() -> Learner:
+    """SquareCB over all actions at once, without knowing of whom or when."""
+    return Joint("no_context", f"--cb_explore_adf --squarecb {CROSSED} --ignore c")
+
+
+def slates() -> Learner:
+    """Slates with SquareCB."""
+    return Slots("slates", f"--slates --squarecb {SLOTTED}", slates_lines)
+
+
+def ccb() -> Learner:
+    """Conditional contextual bandits with SquareCB."""
+    return Slots("ccb", f"--ccb_explore_adf --squarecb {SLOTTED}", ccb_lines)
+
+
+LEARNERS: Mapping[str, Callable[[], Learner]] = {
+    "chain": OnlineChain,
+    "joint": joint,
+    "slates": slates,
+    "ccb": ccb,
+    "epsilon": epsilon,
+    "no_context": no_context,
+    "uniform": lambda: Still(Uniform()),
+}
+"""What makes each learner, by name."""
+
+
+def make_learner(name: str) -> Learner:
+    """A new learner that knows nothing.
+
+    Raises:
+        UnknownLearnerError: if there is none of this name.
+    """
+    if name not in LEARNERS:
+        raise UnknownLearnerError(name, list(LEARNERS))
+    return LEARNERS[name]()

@@ -1,0 +1,63 @@
+"""`sendwise simulate` prints what the library found, as text and as JSON."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from replay.simulator import LEARNERS, ReferenceWorld, make_learner, simulate
+
+
+def _simulate(*options: str) -> str:
+    result = CliRunner().invoke(app, ["simulate", *options], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.mark.parametrize("policy", sorted(LEARNERS))
+def test_json_holds_the_run(policy: str) -> None:
+    """The output is one JSON object whose figures are those of the same run in the library."""
+    options = ("--world", "reference", "--base", "-4.5", "--seed", "3", "--rounds", "60")
+    told = json.loads(_simulate(*options, "--policy", policy, "--format", "json"))
+    expected = simulate(ReferenceWorld(-4.5, 3), make_learner(policy), 60)
+    assert told["captured"] == expected.captured
+    assert told["rounds_per_second"] > 0
+    assert {"policy": policy, "base": -4.5, "seed": 3}.items() <= told.items()
+    assert {"world": "reference", "rounds": 60}.items() <= told.items()
+
+
+def test_text_ends_with_the_captured_share() -> None:
+    """A person reads a curve and one line that says how well it went."""
+    expected = simulate(ReferenceWorld(-3.2, 0), make_learner("uniform"), 40)
+    lines = _simulate("--rounds", "40", "--policy", "uniform").splitlines()
+    assert lines[0].split() == ["rounds", "captured", "regret"]
+    assert lines[-2].split()[0] == "40"
+    assert f"uniform captured {expected.captured:.3f} of the way" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--rounds", "0"), ("--seed", "-1"), ("--base", "21"), ("--rounds", "many")],
+)
+def test_options_out_of_range_are_refused(options: tuple[str, ...]) -> None:
+    """A wrong option is a usage error that names it, before anything runs."""
+    result = CliRunner().invoke(app, ["simulate", *options])
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "known"), [(("--policy", "best"), "chain"), (("--world", "real"), "reference")]
+)
+def test_unknown_names_end_the_command_with_one_line(options: tuple[str, str], known: str) -> None:
+    """The whole program exits with 1 and says in one line what there is."""
+    program = [sys.executable, "-c", "from cli.main import run; run()", "simulate", *options]
+    result = subprocess.run(program, check=False, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert repr(options[1]) in result.stderr
+    assert known in result.stderr
+    assert len(result.stderr.splitlines()) == 1
