@@ -17,7 +17,7 @@ ON_A_LOG = ["train", "evaluate", "report", "models", "rollback", "verify", "ledg
 
 def test_the_commands_are_the_documented_ones() -> None:
     """What the design promises for now, no more and no less."""
-    assert sorted(["check", "serve", "promote", *ON_A_LOG]) == NAMES
+    assert sorted(["check", "serve", "promote", "simulate", *ON_A_LOG]) == NAMES
 
 
 def test_help_lists_every_command(sendwise: Sendwise) -> None:
