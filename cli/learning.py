@@ -21,7 +21,12 @@ from policy.registry import Registry
 from policy.rollout import Rollout
 from policy.situation import Stage
 from replay.estimate import Estimate
-from replay.evaluation import DEFAULT_ESTIMATORS, EvaluationResult, evaluate_table
+from replay.evaluation import (
+    DEFAULT_ESTIMATORS,
+    EvaluationResult,
+    estimate_json,
+    evaluate_table,
+)
 from replay.gate import gate
 from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
 from replay.predictions import Predictions
@@ -224,8 +229,8 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
     facts = {
         "passed": result.passed,
         "champion": champion,
-        "predicted": _estimate_json(result.predicted),
-        "difference": _estimate_json(result.difference),
+        "predicted": _optional_json(result.predicted),
+        "difference": _optional_json(result.difference),
         "n": result.n,
         "reasons": list(result.reasons),
     }
@@ -253,21 +258,15 @@ def _evaluate(
 def _as_json(results: Mapping[str, PolicyEvaluation], left: Mapping[str, int]) -> Mapping[str, Any]:
     """One policy's result as it is, several by name."""
     found = {
-        name: {**one.result.to_json(), "difference": _estimate_json(one.difference)}
+        name: {**one.result.to_json(), "difference": _optional_json(one.difference)}
         for name, one in results.items()
     }
     several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
     return {**several, "left_out": left}
 
 
-def _estimate_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
-    if estimate is None:
-        return None
-    return {
-        "value": estimate.value,
-        "interval": list(estimate.interval),
-        "method": estimate.method,
-    }
+def _optional_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
+    return None if estimate is None else estimate_json(estimate)
 
 
 def _show_results(results: Mapping[str, EvaluationResult]) -> None:

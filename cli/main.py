@@ -37,7 +37,10 @@ for command in (
 def run() -> None:
     """Runs the command line; what a person can mend ends it with one clear line, exit code 1."""
     try:
-        app()
+        app(prog_name="sendwise")
     except (PolicyError, DecisionLogError, ReplayError, ServeError) as error:
         complain(str(error))
+        sys.exit(1)
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)

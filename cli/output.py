@@ -17,10 +17,11 @@ _err = Console(stderr=True, highlight=False)
 
 def show(result: Mapping[str, Any], form: Format, text: Callable[[], None]) -> None:
     """Prints a result as JSON, or in the words of `text`."""
-    if form is Format.JSON:
-        _out.print_json(json.dumps(result)) if _out.is_terminal else print(json.dumps(result))  # noqa: T201
-    else:
+    if form is Format.TEXT:
         text()
+        return
+    content = json.dumps(result, allow_nan=False)
+    _out.print_json(content) if _out.is_terminal else print(content)  # noqa: T201
 
 
 def line(text: str) -> None:

@@ -56,7 +56,7 @@ class EvaluationResult:
         return {
             "n": diagnostics.pop("n"),
             "level": self.level,
-            "estimates": {name: _estimate_json(found) for name, found in self.estimates.items()},
+            "estimates": {name: estimate_json(found) for name, found in self.estimates.items()},
             "diagnostics": diagnostics,
             "verdict": self.verdict.value,
             "reasons": list(self.diagnosis.reasons),
@@ -166,7 +166,8 @@ def _estimate(estimator: Estimator, level: float) -> Estimate | None:
         return None
 
 
-def _estimate_json(estimate: Estimate | None) -> dict[str, Any]:
+def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
+    """An estimate as contracts state it; what is infinite, or not there, is null."""
     if estimate is None:
         return {"value": None, "interval": [None, None], "method": "the data allow no estimate"}
     low, high = estimate.interval

@@ -1,0 +1,90 @@
+"""`sendwise verify` and `sendwise ledger` over real logs, sound and edited."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from decisionlog import Decision, DecisionLog
+from decisionlog.codec import encode_decision
+from decisionlog.tables import Table
+from tests.cli.conftest import DECISIONS, Sendwise
+from tests.replay.history import KEYS, text_of
+
+
+@pytest.fixture
+def edited(data: Path) -> Decision:
+    """A log in which one probability was edited by hand; the decision."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        decision = next(log.scan()).decision
+        offer, *others = decision.stages
+        changed = replace(offer, pmf=(0.6, 0.4))
+        edited = replace(decision, stages=(changed, *others))
+        with log._store.write() as transaction:
+            transaction.put(Table.DECISIONS, decision.decision_id, encode_decision(edited))
+    return edited
+
+
+def test_a_sound_log_verifies(sendwise: Sendwise, lived: Path) -> None:
+    """All of it, in words and in JSON."""
+    ended = sendwise("verify", "--data", lived)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "600 of 600 decisions recomputed exactly\n"
+    assert sendwise("verify", "--data", lived, "--format", "json").json == {
+        "decisions": DECISIONS,
+        "exact": DECISIONS,
+        "mismatched": 0,
+        "mismatches": [],
+    }
+
+
+def test_an_edited_log_does_not(sendwise: Sendwise, data: Path, edited: Decision) -> None:
+    """Exit code 1, and the decision is named, in words and in JSON."""
+    reason = "the pmf of the offer differs"
+    ended = sendwise("verify", "--data", data)
+    assert ended.code == 1
+    assert ended.out.splitlines() == [
+        "599 of 600 decisions recomputed exactly",
+        f"{text_of(edited)}: {reason}",
+    ]
+    ended = sendwise("verify", "--data", data, "--format", "json")
+    assert ended.code == 1
+    assert ended.json["mismatched"] == 1
+    assert ended.json["mismatches"] == [{"decision_id": text_of(edited), "reason": reason}]
+
+
+def test_a_sound_log_is_balanced(sendwise: Sendwise, lived: Path) -> None:
+    """Every count in words and in JSON, and the verdict."""
+    ended = sendwise("ledger", "--data", lived)
+    assert ended.code == 0
+    words = {line.rpartition(" ")[0].strip(): line.split()[-1] for line in ended.out.splitlines()}
+    assert words["decided"] == words["delivered"] == "600"
+    assert ended.out.endswith("balanced\n")
+    found = sendwise("ledger", "--data", lived, "--format", "json").json
+    assert found["balanced"] is True
+    assert (found["decided"], found["delivered"], found["pending"]) == (600, 600, 0)
+    assert found["rewards"] == found["joined"] > 0
+    assert found["deliveries"] == found["deliveries_joined"] == 600
+
+
+def test_a_log_with_a_hole_is_not(sendwise: Sendwise, data: Path) -> None:
+    """Exit code 1 and a word that cannot be missed."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        decision = next(log.scan()).decision
+        with log._store.write() as transaction:
+            assert transaction.delete(Table.DECISIONS, decision.decision_id)
+    ended = sendwise("ledger", "--data", data)
+    assert ended.code == 1
+    assert "NOT balanced" in ended.out
+    found = sendwise("ledger", "--data", data, "--format", "json")
+    assert (found.code, found.json["balanced"]) == (1, False)
+
+
+def test_the_catalog_says_what_is_late(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
+    """Another attribution window from a file moves rewards, and the books still balance."""
+    text = next((data / "catalogs").iterdir()).read_text()
+    file = tmp_path / "strict.toml"
+    file.write_text(text.replace("attribution_days = 14", "attribution_days = 0.00001"))
+    found = sendwise("ledger", "--data", data, "--catalog", file, "--format", "json").json
+    assert found["balanced"] is True
+    assert found["late"] == found["rewards"] > 0

@@ -1,0 +1,77 @@
+"""Every command explains itself, and every mistake ends with one clear line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import app
+from tests.cli.conftest import Sendwise
+
+NAMES = sorted(
+    str(command.callback.__name__) for command in app.registered_commands if command.callback
+)
+ON_A_LOG = ["train", "evaluate", "report", "models", "rollback", "verify", "ledger"]
+
+
+def test_the_commands_are_the_documented_ones() -> None:
+    """What the design promises for now, no more and no less."""
+    assert sorted(["check", "serve", "promote", "simulate", *ON_A_LOG]) == NAMES
+
+
+def test_help_lists_every_command(sendwise: Sendwise) -> None:
+    """Each with a sentence; without any argument the same is shown."""
+    shown = sendwise("--help")
+    assert shown.code == 0
+    for name in NAMES:
+        (line,) = (line for line in shown.out.splitlines() if line.split()[:1] == [name])
+        assert len(line.split()) > 3
+    assert "Usage: sendwise" in sendwise().out + sendwise().err
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_help(sendwise: Sendwise, name: str) -> None:
+    """It says what the command does, and what each option means."""
+    shown = sendwise(name, "--help")
+    assert (shown.code, shown.err) == (0, "")
+    assert f"Usage: sendwise {name}" in shown.out
+    (command,) = (one for one in app.registered_commands if one.callback.__name__ == name)  # type: ignore[union-attr]
+    assert (command.callback.__doc__ or "").splitlines()[0] in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize("name", ON_A_LOG)
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_without_a_log_there_is_one_line(
+    sendwise: Sendwise, tmp_path: Path, name: str, form: str
+) -> None:
+    """On standard error, with exit code 1; nothing is printed, and no directory is made."""
+    missing = tmp_path / "nowhere"
+    ended = sendwise(name, "--data", missing, "--format", form)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("sendwise: ")
+    assert ended.err.count("\n") == 1
+    assert "start" in ended.err
+    assert not missing.exists()
+
+
+def test_a_mistyped_option_is_a_usage_error(sendwise: Sendwise) -> None:
+    """Exit code 2, as shells expect it, and the name of the option."""
+    ended = sendwise("verify", "--dta", "x")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--dta" in ended.err
+
+
+def test_the_environment_names_the_directory(
+    sendwise: Sendwise, lived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SENDWISE_DATA stands in for --data."""
+    monkeypatch.setenv("SENDWISE_DATA", str(lived))
+    assert sendwise("verify", "--format", "json").json["decisions"] == 600
+
+
+def test_the_program_is_installed() -> None:
+    """The command that the package installs is the one that is tested here."""
+    program = Path(sys.executable).with_name("sendwise")
+    shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: sendwise" in shown.stdout

@@ -1,0 +1,279 @@
+"""`sendwise train`, `evaluate`, `report`, `models`, `promote`, `rollback`, one after the other."""
+
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from decisionlog import DecisionLog
+from tests.cli.conftest import AS_OF, DECISIONS, Sendwise
+from tests.replay.history import history, offer_of
+from tests.replay.worlds import WORLD
+from tests.shop import DAY_MS, START_MS
+
+
+def train(sendwise: Sendwise, data: Path) -> str:
+    """Trains a policy; its version."""
+    found = sendwise("train", "--data", data, "--as-of", AS_OF, "--format", "json").json
+    version = found["version"]
+    assert isinstance(version, str)
+    return version
+
+
+def moment(time_ms: int) -> str:
+    """A time as options take it."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def test_training_in_words(sendwise: Sendwise, data: Path) -> None:
+    """One line with the version and what it learned from."""
+    ended = sendwise("train", "--data", data, "--as-of", AS_OF)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("chain-")
+    assert ended.out.count("\n") == 1
+
+
+def test_training_in_json(sendwise: Sendwise, data: Path) -> None:
+    """All interactions are learned from or held out, and what is left out is counted."""
+    found = sendwise("train", "--data", data, "--as-of", AS_OF, "--format", "json").json
+    assert found["interactions"] + found["held_out"] == DECISIONS
+    assert found["left_out"] == {}
+    assert (data / "models" / found["version"] / "manifest.json").is_file()
+
+
+def test_training_has_bounds(sendwise: Sendwise, data: Path) -> None:
+    """--since, --until and --held-out say which decisions."""
+    middle = moment(START_MS + 1000 * DECISIONS // 2)
+    common = ("train", "--data", data, "--as-of", AS_OF, "--held-out", "0", "--format", "json")
+    before = sendwise(*common, "--until", middle).json
+    after = sendwise(*common, "--since", middle).json
+    assert before["held_out"] == after["held_out"] == 0
+    assert before["interactions"] + after["interactions"] == DECISIONS
+    assert before["interactions"] == pytest.approx(DECISIONS / 2, abs=2)
+
+
+def test_nothing_to_learn(sendwise: Sendwise, data: Path) -> None:
+    """Before any window has closed: one line that says what is needed, exit code 1."""
+    ended = sendwise("train", "--data", data, "--as-of", moment(START_MS + DAY_MS))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("sendwise: the log has no interactions to learn from")
+    assert ended.err.count("\n") == 1
+
+
+def test_evaluating_the_champion(sendwise: Sendwise, lived: Path) -> None:
+    """Without --policy it is the policy in force; the contract's keys are there."""
+    found = sendwise("evaluate", "--data", lived, "--as-of", AS_OF, "--format", "json").json
+    assert set(found) >= {"n", "estimates", "diagnostics", "verdict", "reasons"}
+    assert (found["n"], found["verdict"]) == (DECISIONS, "ok")
+    snips = found["estimates"]["snips"]
+    low, high = snips["interval"]
+    assert low < snips["value"] < high
+    assert {"ess", "max_weight", "mean_weight"} <= set(found["diagnostics"])
+
+
+def test_evaluating_several_policies(sendwise: Sendwise, lived: Path) -> None:
+    """By name, with the difference from the logging policy; in words a row for each."""
+    names = ("logging", "uniform", "fixed/spring", "fixed/loyal/email")
+    options = [part for name in names for part in ("--policy", name)]
+    common = ("evaluate", "--data", lived, "--as-of", AS_OF, *options)
+    found = sendwise(*common, "--format", "json").json["policies"]
+    assert tuple(found) == names
+    assert found["logging"]["difference"]["interval"] == [0.0, 0.0]
+    words = sendwise(*common, "--estimator", "snips").out
+    for name in names:
+        (row,) = (line for line in words.splitlines() if line.startswith(f"{name} "))
+        assert f"{found[name]['estimates']['snips']['value']:.6g}" in row
+
+
+def test_what_is_refused_has_no_number_in_words(sendwise: Sendwise, lived: Path) -> None:
+    """Text withholds it with the reason; JSON carries the numbers beside the verdict."""
+    common = ("evaluate", "--data", lived, "--as-of", AS_OF, "--until", moment(START_MS + 20_000))
+    words = sendwise(*common)
+    assert words.code == 0
+    assert "refused" in words.out
+    assert "effective sample size" in words.out
+    found = sendwise(*common, "--format", "json").json
+    assert found["verdict"] == "refuse"
+    assert found["estimates"]["snips"]["value"] is not None
+
+
+@pytest.mark.parametrize("until_ms", [START_MS - DAY_MS, START_MS + 2500])
+@pytest.mark.parametrize("policy", ["uniform", "fixed/spring"])
+def test_little_data_is_valid_json(
+    sendwise: Sendwise, lived: Path, until_ms: int, policy: str
+) -> None:
+    """No decisions, or one or two: infinite ends are null, since JSON has no infinity."""
+    options = ("--until", moment(until_ms), "--policy", policy, "--format", "json")
+    ended = sendwise("evaluate", "--data", lived, "--as-of", AS_OF, *options)
+    assert ended.code == 0
+    assert ended.json["verdict"] == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--policy", "chain-0"], "'chain-0' is not registered"),
+        (["--policy", "fixed/sumer"], "'fixed/sumer' is no rule of this catalog"),
+        (["--estimator", "magic"], "there is no estimator 'magic'"),
+        (["--table", "nowhere.csv"], "nowhere.csv"),
+        (["--catalog", "nowhere.toml"], "nowhere.toml is not a valid catalog"),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    sendwise: Sendwise, lived: Path, options: list[str], said: str
+) -> None:
+    """A line on standard error that says what is wrong, exit code 1."""
+    ended = sendwise("evaluate", "--data", lived, *options)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("sendwise: ")
+    assert said in ended.err
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table of a uniform log over two actions, and a target that always takes the better."""
+    path = tmp_path / "log.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["reward", "p_log", "p_target"])
+        for row in range(400):
+            writer.writerow([row % 2, 0.5, row % 2])
+    return path
+
+
+def test_evaluating_a_table(sendwise: Sendwise, table: Path) -> None:
+    """Any log will do, without a data directory."""
+    found = sendwise("evaluate", "--table", table, "--format", "json").json
+    assert found["n"] == 400
+    assert found["estimates"]["ips"]["value"] == 1.0
+    assert found["estimates"]["snips"]["value"] == 1.0
+    words = sendwise("evaluate", "--table", table, "--estimator", "ips")
+    assert "log.csv" in words.out
+    assert "snips" not in words.out
+
+
+def test_a_bad_table_is_named_with_its_row(sendwise: Sendwise, table: Path) -> None:
+    """File, row and column, in one line."""
+    table.write_text(table.read_text().replace("0,0.5,0", "0,1.5,0", 1))
+    ended = sendwise("evaluate", "--table", table)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.count("\n") == 1
+    assert f"{table}: row 1, column p_log: 1.5" in ended.err
+
+
+def test_models_are_listed(sendwise: Sendwise, data: Path) -> None:
+    """What is in force, and every registered policy, whole."""
+    version = train(sendwise, data)
+    found = sendwise("models", "--data", data, "--format", "json").json
+    assert found["rollout"]["sequence"] == 1
+    assert [arm["policy"] for arm in found["rollout"]["arms"]] == ["uniform"]
+    assert [model["version"] for model in found["models"]] == [version]
+    words = sendwise("models", "--data", data).out
+    assert words.startswith("rollout 1, catalog-")
+    assert version in words
+
+
+def test_a_better_policy_is_promoted(sendwise: Sendwise, data: Path) -> None:
+    """The gate says why, the prediction is written down, and the rollout is the next."""
+    version = train(sendwise, data)
+    ended = sendwise("promote", version, "--data", data, "--as-of", AS_OF, "--format", "json")
+    assert ended.code == 0
+    gate = ended.json["gate"]
+    assert (gate["passed"], gate["champion"], gate["reasons"]) == (True, "uniform", [])
+    assert gate["difference"]["interval"][0] > 0
+    assert ended.json["rollout"]["sequence"] == 2
+    assert ended.json["rollout"]["arms"][0]["policy"] == version
+    assert list((data / "predictions").iterdir())
+
+
+def test_a_policy_that_is_not_better_stays_out(sendwise: Sendwise, data: Path) -> None:
+    """Exit code 1 with the reasons, in words and in JSON; the rollout stays."""
+    common = ("promote", "fixed/spring", "--data", data, "--as-of", AS_OF)
+    words = sendwise(*common)
+    assert words.code == 1
+    assert words.out.startswith("fixed/spring stays out: the difference may be luck")
+    found = sendwise(*common, "--format", "json")
+    assert (found.code, found.json["gate"]["passed"]) == (1, False)
+    rollout = sendwise("models", "--data", data, "--format", "json").json["rollout"]
+    assert rollout["sequence"] == 1
+
+
+def test_a_gate_with_little_data_is_valid_json(sendwise: Sendwise, tmp_path: Path) -> None:
+    """One interaction has no variance: what is infinite is null, since JSON has no infinity."""
+    with history(tmp_path / "data", WORLD) as past:
+        decision = past.decide()
+        past.deliver(decision)
+        past.reward(decision)
+    version = f"fixed/{offer_of(decision)}"
+    common = ("promote", version, "--data", tmp_path / "data", "--as-of", AS_OF)
+    ended = sendwise(*common, "--format", "json")
+    assert ended.code == 1
+    assert ended.json["gate"]["n"] == 1
+    assert ended.json["gate"]["difference"]["interval"] == [None, None]
+
+
+def test_force_needs_no_gate(sendwise: Sendwise, data: Path) -> None:
+    """Whoever insists is obeyed, and the answer says that it was forced."""
+    ended = sendwise("promote", "fixed/spring", "--data", data, "--force", "--format", "json")
+    assert ended.code == 0
+    assert ended.json["forced"] is True
+    assert "gate" not in ended.json
+    words = sendwise("promote", "fixed/loyal", "--data", data, "--force").out
+    assert words.splitlines()[0].startswith("rollout 3, ")
+    assert "fixed/loyal" in words
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_an_unknown_version_is_not_promoted(
+    sendwise: Sendwise, data: Path, force: list[str]
+) -> None:
+    """One line, exit code 1, with or without the gate."""
+    ended = sendwise("promote", "chain-0", "--data", data, *force)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == ("sendwise: 'chain-0' is not registered; `sendwise models` lists what is\n")
+
+
+def test_rolling_back(sendwise: Sendwise, data: Path) -> None:
+    """The champion before comes back as a new rollout; without one there is an error."""
+    ended = sendwise("rollback", "--data", data)
+    assert (ended.code, ended.out) == (1, "")
+    assert "there was no other champion" in ended.err
+    sendwise("promote", "fixed/spring", "--data", data, "--force")
+    found = sendwise("rollback", "--data", data, "--format", "json").json["rollout"]
+    assert (found["sequence"], found["arms"][0]["policy"]) == (3, "uniform")
+    assert sendwise("rollback", "--data", data).out.startswith("rollout 4, ")
+
+
+def test_a_report_is_written(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
+    """One HTML file, and its headlines in words and in JSON."""
+    out = tmp_path / "report.html"
+    common = ("report", "--data", data, "--as-of", AS_OF, "--out", out)
+    words = sendwise(*common)
+    assert (words.code, words.err) == (0, "")
+    assert words.out.endswith(f"see {out}\n")
+    assert out.read_text().lower().startswith("<!doctype html>")
+    found = sendwise(*common, "--policy", "fixed/loyal", "--format", "json").json
+    assert found["report"] == str(out)
+    assert found["headlines"][0] in words.out or found["headlines"][0].startswith("fixed/loyal")
+
+
+def test_a_report_that_cannot_be_written(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
+    """One line that names the file."""
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "report.html"
+    ended = sendwise("report", "--data", data, "--as-of", AS_OF, "--out", out)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("sendwise: ")
+    assert ended.err.count("\n") == 1
+    assert str(tmp_path / "file") in ended.err
+
+
+def test_commands_read_while_a_server_writes(sendwise: Sendwise, data: Path) -> None:
+    """They open the log for reading only, so that the server's stays the only writer."""
+    before = (data / "log" / "data.mdb").read_bytes()
+    train(sendwise, data)
+    sendwise("ledger", "--data", data)
+    assert (data / "log" / "data.mdb").read_bytes() == before
+    with DecisionLog.open(data, keys=None, read_only=True) as log:
+        assert log.counts().decisions == DECISIONS
