@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import typer
 
+from cli.opening import Scope, source
 from cli.options import DEFAULT_DATA_DIR, CatalogFile, DataDir, Format, OutputFormat
 from cli.output import line, progress, show, table
-from cli.session import Scope, source
 from replay.ledger import Ledger
 from replay.ledger import ledger as reconcile
 from replay.verify import verify as recompute

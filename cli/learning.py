@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.opening import Scope, now, releases, source
 from cli.options import (
     DEFAULT_DATA_DIR,
     AsOf,
@@ -16,7 +17,6 @@ from cli.options import (
     OutputFormat,
 )
 from cli.output import line, progress, show, table
-from cli.session import Scope, now, releases, source
 from policy.registry import Registry
 from policy.rollout import Rollout
 from policy.situation import Stage
@@ -222,7 +222,7 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
         result = gate(
             lambda: found.interactions(advance),
             found.target(version),
-            found.registry.policy(champion),
+            found.target(champion),
         )
     if result.predicted is not None:
         Predictions(data).write(version, result.predicted)

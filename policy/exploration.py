@@ -1,5 +1,6 @@
 """Exploration: pure functions from values to a pmf, the same in serving and evaluation."""
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -74,7 +75,9 @@ def _epsilon(settings: Exploration, values: FloatArray, interactions: int) -> Fl
 
 
 def _softmax(settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
-    weights = np.exp((values - values.max()) / settings.temperature)
+    # Not numpy's exp: its last bits depend on the processor, and pmfs must not.
+    gaps = (values - values.max()) / settings.temperature
+    weights = np.asarray([math.exp(gap) for gap in gaps.tolist()])
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 

@@ -24,12 +24,14 @@ class Releases:
 
         Raises:
             CatalogError: if it is not valid.
+            UnknownRuleError: if the champion is a rule that it does not allow.
         """
         catalog = self._registry.add_catalog(text, source)
         present = self._registry.rollout_file.read()
         if present and present.catalog == catalog.version:
             return present
         champion = present.champion if present else Uniform.version
+        self._registry.policy_for(champion, catalog)
         return self._replace(present, catalog, champion)
 
     def promote(self, version: str) -> Rollout:

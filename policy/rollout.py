@@ -33,6 +33,10 @@ _ORDER = (Arm.HOLDOUT, Arm.BASELINE, Arm.RANDOM, Arm.CANARY, Arm.CHAMPION)
 _SUM_TOLERANCE = 1e-9
 
 
+HOLDOUT_VERSION = "holdout"
+"""What decisions of the holdout have in place of a policy's version."""
+
+
 class ArmShare(BaseModel):
     """The traffic that one arm takes."""
 

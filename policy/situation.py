@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from policy.catalog import Catalog
 from policy.features import Features
@@ -91,19 +91,55 @@ class Situation:
         return bits(self.tree[path[0]].channels[path[1]].windows)
 
 
-def restored(
-    catalog: Catalog,
-    features: Features,
-    offer_features: Mapping[str, Features],
-    grid: tuple[int, int, int, tuple[int, ...]],
-    tree: tuple[tuple[str, tuple[tuple[str, int], ...]], ...],
-) -> Situation:
-    """The situation of an earlier decision from the plain values of its record."""
-    nodes = tuple(
+class RecordedGrid(Protocol):
+    """The send windows of a stored decision."""
+
+    @property
+    def start_ms(self) -> int:
+        """Start of window 0, Unix time."""
+
+    @property
+    def step_ms(self) -> int:
+        """Length of a window."""
+
+    @property
+    def earliest_ms(self) -> int:
+        """Nothing is sent before this moment."""
+
+    @property
+    def local_minutes(self) -> tuple[int, ...]:
+        """Minute of the week at each window's start, in the subject's zone."""
+
+
+class Recorded(Protocol):
+    """What a stored decision tells of its situation."""
+
+    @property
+    def features(self) -> Features:
+        """Features of the request."""
+
+    @property
+    def offer_features(self) -> Mapping[str, Features]:
+        """Features of the request for single offers."""
+
+    @property
+    def grid(self) -> RecordedGrid:
+        """The send windows."""
+
+    @property
+    def tree(self) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+        """Everything that could be chosen."""
+
+
+def situation_of(record: Recorded, catalog: Catalog) -> Situation:
+    """What the policy saw when it made a stored decision."""
+    grid = record.grid
+    windows = Grid(grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes)
+    tree = tuple(
         OfferNode(offer, tuple(ChannelNode(*channel) for channel in channels))
-        for offer, channels in tree
+        for offer, channels in record.tree
     )
-    return Situation(catalog, features, offer_features, Grid(*grid), nodes)
+    return Situation(catalog, record.features, record.offer_features, windows, tree)
 
 
 def bits(mask: int) -> tuple[int, ...]:

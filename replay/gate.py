@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from policy.policies import Policy
 from replay.estimate import Estimate
 from replay.join import Interaction
 from replay.log_evaluation import PAIRED_FORM, Target, compare, evaluate_log
@@ -30,7 +29,7 @@ class GateResult:
 
 
 def gate(
-    interactions: Callable[[], Iterable[Interaction]], candidate: Target, champion: Policy
+    interactions: Callable[[], Iterable[Interaction]], candidate: Target, champion: Target
 ) -> GateResult:
     """Compares a candidate with the champion.
 
@@ -40,7 +39,7 @@ def gate(
     Args:
         interactions: gives them anew each time.
         candidate: with the interactions that it may be evaluated on.
-        champion: what it would replace.
+        champion: what it would replace, with the same; neither is judged on what it has learned.
     """
     difference, count = compare(interactions(), candidate, champion)
     result = evaluate_log(interactions(), [candidate], [PAIRED_FORM])[candidate.name].result

@@ -9,12 +9,13 @@ from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Rewa
 from policy.catalog import NO_SEND, Catalog
 from policy.catalog import Reward as RewardRule
 from policy.rollout import Arm
-from policy.situation import Path, Situation, restored
+from policy.situation import Path, Situation, situation_of
+from policy.vw import REWARD_MAX
 
 DAY_MS = 86_400_000
 
-# These arms do not draw: they say nothing about actions that they never take.
-_FIXED_ARMS = frozenset({Arm.HOLDOUT, Arm.BASELINE})
+# A reward that happened before its decision was not caused by it; clocks may differ by this much.
+CLOCK_TOLERANCE_MS = 3_600_000
 
 
 class Fate(StrEnum):
@@ -46,8 +47,10 @@ class Left(StrEnum):
     """Its attribution window is still open."""
     NO_CHOICE = "no_choice"
     """Nothing was eligible."""
-    FIXED_ARM = "fixed_arm"
-    """Made by the holdout or the baseline, which do not draw."""
+    FIXED_RULE = "fixed_rule"
+    """Made by the holdout, or by a rule that gave an eligible action no chance."""
+    UNUSABLE_REWARD = "unusable_reward"
+    """Its weighted reward is beyond what can be learned and summed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +95,14 @@ def join(
         if reason is not None:
             left[reason] += 1
             continue
+        reward = reward_of(entry, rule)
+        if not abs(reward) <= REWARD_MAX:
+            left[Left.UNUSABLE_REWARD] += 1
+            continue
         decision = entry.decision
         path = tuple(stage.chosen for stage in decision.stages)
         situation = situation_of(decision, catalogs(decision.catalog_version))
-        yield Interaction(decision, situation, path, reward_of(entry, rule))
-
-
-def situation_of(decision: Decision, catalog: Catalog) -> Situation:
-    """What the policy saw when it made a decision."""
-    grid = decision.grid
-    return restored(
-        catalog,
-        decision.features,
-        decision.offer_features,
-        (grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes),
-        decision.tree,
-    )
+        yield Interaction(decision, situation, path, reward)
 
 
 def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:
@@ -122,8 +117,14 @@ def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:
 
 
 def is_counted(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
-    """Whether a reward has a weight and came in time."""
-    return reward.name in rule.weights and not is_late(reward, decision, rule)
+    """Whether a reward has a weight and happened in time."""
+    in_time = not is_early(reward, decision) and not is_late(reward, decision, rule)
+    return in_time and reward.name in rule.weights
+
+
+def is_early(reward: Reward, decision: Decision) -> bool:
+    """Whether a reward happened before its decision, by more than clocks differ."""
+    return reward.occurred_at_ms < decision.decided_at_ms - CLOCK_TOLERANCE_MS
 
 
 def is_late(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
@@ -131,10 +132,18 @@ def is_late(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
     return reward.occurred_at_ms > _closes_at_ms(decision, rule)
 
 
+def is_fixed(decision: Decision) -> bool:
+    """Whether an eligible action had no chance, so that the decision says nothing about it.
+
+    Judged by what was logged, not by the arm: a rule may be champion or canary, too.
+    """
+    return decision.arm == Arm.HOLDOUT or any(0.0 in stage.pmf for stage in decision.stages)
+
+
 def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left | None:
     decision, found = logged.decision, fate(logged)
-    if decision.arm in _FIXED_ARMS:
-        return Left.FIXED_ARM
+    if is_fixed(decision):
+        return Left.FIXED_RULE
     if not decision.stages:
         return Left.NO_CHOICE
     if found is Fate.PENDING:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from decisionlog import DecisionLog, Delivery
+from decisionlog import Decision, DecisionLog, Delivery, Reward
 from policy.catalog import Reward as RewardRule
-from replay.join import Fate, fate, is_late
+from replay.join import Fate, fate, is_early, is_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,8 @@ class Ledger:
     """Every reward that came in, repeats included."""
     joined: int
     """Of a decision of this log, in time."""
+    early: int
+    """Of a decision of this log, but from before it was made."""
     late: int
     """Of a decision of this log, after its attribution window had closed."""
     unmatched: int
@@ -43,43 +45,58 @@ class Ledger:
         """Whether all that came in is there, once."""
         fates = self.delivered + self.undelivered + self.pending
         reports = self.deliveries_joined + self.deliveries_unmatched + self.deliveries_duplicate
-        joins = self.joined + self.late + self.unmatched + self.duplicate
+        joins = self.joined + self.early + self.late + self.unmatched + self.duplicate
         return (self.decided, self.deliveries, self.rewards) == (fates, reports, joins)
 
 
 def ledger(
     log: DecisionLog, rule: RewardRule, on_progress: Callable[[int], None] | None = None
 ) -> Ledger:
-    """Reconciles a log that nobody writes to meanwhile.
+    """Reconciles a log with what it counted when it stored it; others may go on writing to it.
 
     Args:
-        log: read record by record; must hold what it counted when it stored it.
+        log: read record by record.
         rule: says how long rewards are attributed.
         on_progress: called with the decisions read since the last call.
     """
+    before = log.taken()
     fates: Counter[Fate] = Counter()
-    rewards: Counter[bool] = Counter()
+    rewards: Counter[str] = Counter()
     deliveries = 0
     for logged in log.scan():
         fates[fate(logged)] += 1
         deliveries += len(logged.deliveries)
-        rewards.update(is_late(reward, logged.decision, rule) for reward in logged.rewards)
+        rewards.update(_timing(reward, logged.decision, rule) for reward in logged.rewards)
         if on_progress:
             on_progress(1)
     orphans = Counter(isinstance(orphan, Delivery) for orphan in log.orphans())
-    taken = log.taken()
+    after = log.taken()
+    reports, joins = deliveries + orphans[True], rewards.total() + orphans[False]
     return Ledger(
-        decided=taken.decisions,
+        decided=_agreed(fates.total(), before.decisions, after.decisions),
         delivered=fates[Fate.DELIVERED],
         undelivered=fates[Fate.FAILED] + fates[Fate.SUPPRESSED] + fates[Fate.OVERRIDDEN],
         pending=fates[Fate.PENDING],
-        deliveries=taken.deliveries + taken.deliveries_repeated,
+        deliveries=_agreed(reports, before.deliveries, after.deliveries)
+        + after.deliveries_repeated,
         deliveries_joined=deliveries,
         deliveries_unmatched=orphans[True],
-        deliveries_duplicate=taken.deliveries_repeated,
-        rewards=taken.rewards + taken.rewards_repeated,
-        joined=rewards[False],
-        late=rewards[True],
+        deliveries_duplicate=after.deliveries_repeated,
+        rewards=_agreed(joins, before.rewards, after.rewards) + after.rewards_repeated,
+        joined=rewards["joined"],
+        early=rewards["early"],
+        late=rewards["late"],
         unmatched=orphans[False],
-        duplicate=taken.rewards_repeated,
+        duplicate=after.rewards_repeated,
     )
+
+
+def _agreed(found: int, before: int, after: int) -> int:
+    """How many there should be: what was found, if that is within what was counted meanwhile."""
+    return found if before <= found <= after else after
+
+
+def _timing(reward: Reward, decision: Decision, rule: RewardRule) -> str:
+    if is_early(reward, decision):
+        return "early"
+    return "late" if is_late(reward, decision, rule) else "joined"

@@ -75,7 +75,7 @@ def evaluate_log(
 
 
 def compare(
-    interactions: Iterable[Interaction], candidate: Target, baseline: Policy
+    interactions: Iterable[Interaction], candidate: Target, baseline: Target
 ) -> tuple[Estimate | None, int]:
     """Value of a candidate minus that of another policy, on the same interactions.
 
@@ -83,9 +83,14 @@ def compare(
         The difference, None if there can be none, and the number of interactions it rests on.
     """
     paired, count = make_paired(PAIRED_FORM), 0
-    for chunk in _chunks(one for one in interactions if candidate.is_fresh(one.decision)):
+    fresh = (
+        one
+        for one in interactions
+        if candidate.is_fresh(one.decision) and baseline.is_fresh(one.decision)
+    )
+    for chunk in _chunks(fresh):
         samples = [
-            _sample(chunk, p_target(policy, chunk)) for policy in (candidate.policy, baseline)
+            _sample(chunk, p_target(target.policy, chunk)) for target in (candidate, baseline)
         ]
         paired.add(*samples)
         count += len(chunk)

@@ -11,9 +11,8 @@ from policy.catalog import NO_SEND
 from policy.choice import choose
 from policy.errors import PolicyError
 from policy.registry import Registry
-from policy.rollout import Arm
-from policy.situation import Stage
-from replay.join import situation_of
+from policy.rollout import HOLDOUT_VERSION, Arm
+from policy.situation import Stage, situation_of
 
 NAMED_MAX = 1000
 POLICIES_MAX = 8
@@ -89,6 +88,9 @@ def _name(key: bytes) -> str:
     return to_text(key) if len(key) == ID_BYTES else key.hex()
 
 
+_ARMS = frozenset(int(arm) for arm in Arm)
+
+
 class _Checker:
     """Compares decisions with what their policies say now."""
 
@@ -103,8 +105,8 @@ class _Checker:
             return _contradiction(decision) or self._redrawn(decision)
         except PolicyError as error:
             return str(error)
-        except LookupError as error:
-            return f"names what there is not: {error!r}"
+        except (LookupError, ValueError, ArithmeticError) as error:
+            return f"cannot be followed: {error!r}"
 
     def _redrawn(self, decision: Decision) -> str | None:
         if not decision.stages:
@@ -124,8 +126,13 @@ def _contradiction(decision: Decision) -> str | None:
     """How a record contradicts itself, whatever its policy says."""
     if decision.stages and len(decision.stages) != len(Stage):
         return f"has {len(decision.stages)} stages"
-    if not decision.stages and decision.tree and decision.arm != Arm.HOLDOUT:
-        return "has no stages"
+    is_holdout = decision.arm == Arm.HOLDOUT
+    if decision.arm not in _ARMS or is_holdout != (decision.policy_version == HOLDOUT_VERSION):
+        return "the arm is not its policy's"
+    if bool(decision.stages) == (is_holdout or not decision.tree):
+        return "has stages without a choice, or a choice without stages"
+    if not all(channels and all(mask for _, mask in channels) for _, channels in decision.tree):
+        return "has an offer without a channel or a send window"
     return (
         None if decision.no_send_reason == _reason(decision) else "the reason not to send differs"
     )

@@ -266,7 +266,10 @@ def _digest(message: decision_api.DecideRequest) -> bytes:
     """Hash of a request, the same for equal requests; zeros if it can never be repeated."""
     if not message.request_id:
         return bytes(16)
-    return blake2b(message.SerializeToString(deterministic=True), digest_size=16).digest()
+    asked = decision_api.DecideRequest()
+    asked.CopyFrom(message)
+    asked.explain = False  # to be told more about an answer is not to ask for another
+    return blake2b(asked.SerializeToString(deterministic=True), digest_size=16).digest()
 
 
 def _ms(moment: Timestamp, field: str) -> int:

@@ -1,5 +1,6 @@
 """Decides, and takes what became of it: all that the services do, without their transport."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -29,13 +30,14 @@ from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
 from policy.request import Request, check_request
-from policy.rollout import Arm, ArmShare
-from policy.situation import Situation, restored
+from policy.rollout import HOLDOUT_VERSION, Arm, ArmShare
+from policy.situation import Situation, situation_of
 from server.refusals import RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
+_log = logging.getLogger(__name__)
+
 NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
-HOLDOUT_VERSION = "holdout"
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
 
@@ -189,8 +191,10 @@ class Engine:
             return answer
         try:
             return self._explained(ask, answer)
-        except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
-            return error
+        except Exception:  # noqa: BLE001 - whatever it is, the answer stands
+            # The decision is on disk and counts: its caller has to learn of it all the same.
+            _log.exception("a stored decision cannot be explained")
+            return answer
 
     def _explained(self, ask: Ask, answer: Answer) -> Answer:
         """An answer with its explanation, the same for a repeat as for the first answer."""
@@ -218,17 +222,8 @@ class Engine:
             return ()
         path = tuple(stage.chosen for stage in decision.stages)
         seed = entropy(decision.decision_id)
-        return explain(self._policy(decision.policy_version), self._situation(decision), path, seed)
-
-    def _situation(self, decision: Decision) -> Situation:
-        grid = decision.grid
-        return restored(
-            self._registry.catalog(decision.catalog_version),
-            decision.features,
-            decision.offer_features,
-            (grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes),
-            decision.tree,
-        )
+        situation = situation_of(decision, self._registry.catalog(decision.catalog_version))
+        return explain(self._policy(decision.policy_version), situation, path, seed)
 
     def _policy(self, version: str) -> Policy:
         return self._serving().policies.get(version) or self._retired(version)

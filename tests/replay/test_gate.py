@@ -26,7 +26,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
     manifest = train(
         source.interactions, source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
-    found = gate(source.interactions, source.target(manifest.version), Uniform())
+    found = gate(source.interactions, source.target(manifest.version), Target("uniform", Uniform()))
     assert found.passed
     assert found.reasons == ()
     assert 300 < found.n < 500
@@ -39,7 +39,11 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
 
 def test_luck_does_not_pass(lived: History) -> None:
     """Both offers earn the same on average: whatever the log shows is within its interval."""
-    found = gate(lived.source().interactions, Target("spring", Fixed("spring")), Fixed("loyal"))
+    found = gate(
+        lived.source().interactions,
+        Target("spring", Fixed("spring")),
+        Target("loyal", Fixed("loyal")),
+    )
     assert not found.passed
     (reason,) = found.reasons
     assert reason.startswith("the difference may be luck: its interval from -")
@@ -47,7 +51,9 @@ def test_luck_does_not_pass(lived: History) -> None:
 
 def test_a_policy_is_not_better_than_itself(lived: History) -> None:
     """A difference of exactly nothing is not above nothing."""
-    found = gate(lived.source().interactions, Target("uniform", Uniform()), Uniform())
+    found = gate(
+        lived.source().interactions, Target("uniform", Uniform()), Target("uniform", Uniform())
+    )
     assert found.difference is not None
     assert found.difference.value == 0.0
     assert not found.passed
@@ -60,7 +66,7 @@ def test_a_worse_policy_does_not_pass(lived: History) -> None:
         source.interactions, source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
     better = source.target(manifest.version)
-    found = gate(source.interactions, Target("uniform", Uniform(), better.is_fresh), better.policy)
+    found = gate(source.interactions, Target("uniform", Uniform(), better.is_fresh), better)
     assert found.difference is not None
     assert found.difference.interval[1] < 0
     assert not found.passed
@@ -76,7 +82,11 @@ def test_bad_overlap_does_not_pass(past: History) -> None:
         decision = past.decide(eligible_offers=("spring", "loyal"), request_id=str(turn))
         past.deliver(decision)
         past.reward(decision)
-    found = gate(past.source().interactions, Target("spring", Fixed("spring")), Fixed("loyal"))
+    found = gate(
+        past.source().interactions,
+        Target("spring", Fixed("spring")),
+        Target("loyal", Fixed("loyal")),
+    )
     assert not found.passed
     assert any("effective sample size" in reason for reason in found.reasons)
     assert found.predicted is None
@@ -87,13 +97,17 @@ def test_no_overlap_does_not_pass(past: History) -> None:
     past.promote("fixed/loyal")
     for _ in range(50):
         past.deliver(past.decide(eligible_offers=("spring", "loyal")))
-    found = gate(past.source().interactions, Target("spring", Fixed("spring")), Uniform())
+    found = gate(
+        past.source().interactions, Target("spring", Fixed("spring")), Target("uniform", Uniform())
+    )
     assert (found.difference, found.predicted) == (None, None)
     assert found.reasons[0].startswith("the log allows no comparison")
 
 
 def test_an_empty_log_lets_nobody_pass(past: History) -> None:
     """No interactions, no evidence."""
-    found = gate(past.source().interactions, Target("spring", Fixed("spring")), Uniform())
+    found = gate(
+        past.source().interactions, Target("spring", Fixed("spring")), Target("uniform", Uniform())
+    )
     assert not found.passed
     assert found.n == 0

@@ -187,7 +187,7 @@ def test_fixed_arms_are_left_out(tmp_path: Path) -> None:
         found, left = read(past)
     drawing = [one for one in decisions if one.policy_version == "uniform"]
     assert found == drawing
-    assert left == {Left.FIXED_ARM: 100 - len(drawing)}
+    assert left == {Left.FIXED_RULE: 100 - len(drawing)}
 
 
 def test_reading_again_gives_the_same(past: History) -> None:

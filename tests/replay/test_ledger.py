@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from decisionlog import Decision, DeliveryStatus
 from decisionlog.tables import Table, report_key
+from replay.join import CLOCK_TOLERANCE_MS
 from replay.ledger import Ledger, ledger
 from tests.replay.history import History, history
 from tests.shop import DAY_MS, shop
@@ -44,6 +45,7 @@ def test_every_count_has_its_meaning(past: History) -> None:
     past.reward(sent)
     past.reward(quiet, name="anything")
     past.reward(sent, after_ms=LATE_MS)
+    past.reward(sent, after_ms=-2 * CLOCK_TOLERANCE_MS)
     past.reward(pending, reward_id="again")
     past.reward(pending, reward_id="again")
     stranger = orphan(past)
@@ -59,8 +61,9 @@ def test_every_count_has_its_meaning(past: History) -> None:
         deliveries_joined=2,
         deliveries_unmatched=1,
         deliveries_duplicate=1,
-        rewards=6,
+        rewards=7,
         joined=3,
+        early=1,
         late=1,
         unmatched=1,
         duplicate=1,

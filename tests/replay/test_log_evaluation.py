@@ -64,7 +64,7 @@ def test_the_logging_policy_is_worth_the_mean(lived: History) -> None:
 def test_the_difference_is_paired(lived: History) -> None:
     """It is that of the two estimates, and its interval is narrower than two separate ones."""
     interactions = read(lived)
-    difference, count = compare(interactions, SPRING, LOYAL.policy)
+    difference, count = compare(interactions, SPRING, LOYAL)
     results = evaluate_log(interactions, [SPRING, LOYAL], ["snips"])
     spring, loyal = (results[name].result.estimates["snips"] for name in ("spring", "loyal"))
     assert difference is not None
@@ -72,7 +72,7 @@ def test_the_difference_is_paired(lived: History) -> None:
     assert loyal is not None
     assert count == len(interactions)
     assert difference.value == pytest.approx(spring.value - loyal.value)
-    same, _ = compare(interactions, SPRING, SPRING.policy)
+    same, _ = compare(interactions, SPRING, SPRING)
     assert same is not None
     assert (same.value, same.interval) == (0.0, (0.0, 0.0))
 
@@ -89,7 +89,7 @@ def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
     results = evaluate_log(interactions, [target, SPRING])
     sizes = {name: found.result.n for name, found in results.items()}
     assert sizes == {LOGGING: 800, "some": len(fresh), "spring": 800}
-    assert compare(interactions, target, SPRING.policy)[1] == len(fresh)
+    assert compare(interactions, target, SPRING)[1] == len(fresh)
 
 
 def test_progress_is_told_for_every_interaction(lived: History) -> None:
@@ -124,7 +124,7 @@ def test_a_log_without_agreement_is_refused(past: History) -> None:
     assert found.result.verdict is Verdict.REFUSE
     assert found.result.estimates["snips"] is None
     assert found.difference is None
-    assert compare(read(past), SPRING, LOYAL.policy) == (None, 50)
+    assert compare(read(past), SPRING, LOYAL) == (None, 50)
 
 
 def test_an_empty_log_has_no_values(past: History) -> None:

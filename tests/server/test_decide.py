@@ -11,7 +11,7 @@ from decisionlog import Decision
 from decisionlog.ids import entropy
 from policy.choice import choose
 from policy.draw import uniform
-from policy.situation import Situation, bits, restored
+from policy.situation import bits, situation_of
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from tests.server.service import (
@@ -29,17 +29,10 @@ from tests.shop import START_MS, register_chain, shop
 HOUR_MS = 3_600_000
 
 
-def situation_of(record: Decision) -> Situation:
-    """What the policy saw, by the record alone."""
-    grid = record.grid
-    plain = (grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes)
-    return restored(shop(), record.features, record.offer_features, plain, record.tree)
-
-
 def recomputed(service: Service, record: Decision) -> list[tuple[tuple[float, ...], int]]:
     """The pmf and the chosen index of each stage, computed again from registry and record."""
     policy = service.registry.policy(record.policy_version)
-    choice = choose(policy, situation_of(record), entropy(record.decision_id))
+    choice = choose(policy, situation_of(record, shop()), entropy(record.decision_id))
     return [(tuple(stage.pmf.tolist()), stage.chosen) for stage in choice.stages]
 
 

@@ -58,7 +58,7 @@ def _catalog(registry: Registry, file: Path | None) -> Catalog:
 
 
 def _bound(moment: datetime | None) -> bytes | None:
-    return None if moment is None else lower_bound(_ms(moment))
+    return None if moment is None else lower_bound(max(_ms(moment), 0))
 
 
 def _ms(moment: datetime) -> int:
