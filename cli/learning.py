@@ -30,8 +30,7 @@ from replay.evaluation import (
 from replay.gate import gate
 from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
 from replay.predictions import Predictions
-from replay.report import write_report
-from replay.summary import READINGS, Subject, default_policies, summarise
+from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
 from replay.train import train as train_chain
 
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
@@ -148,6 +147,9 @@ def report(  # noqa: PLR0913 - one parameter an option
 
     Policies, prediction against what came true, ledger, verification.
     """
+    # Drawing takes a second to import, which no other command should have to wait for.
+    from replay.report import write_report  # noqa: PLC0415
+
     champion = releases(data).present().champion
     with (
         source(data, Scope(catalog, as_of)) as found,
@@ -161,7 +163,7 @@ def report(  # noqa: PLR0913 - one parameter an option
         )
         gathered = summarise(found, subject, now(), advance)
     write_report(gathered, out)
-    facts = {"report": str(out), "headlines": list(gathered.headlines)}
+    facts = {"report": str(out), **report_facts(gathered)}
     show(facts, form, lambda: line("\n".join([*gathered.headlines, f"see {out}"])))
 
 

@@ -1,21 +1,22 @@
 """Gathers what a report shows of a log: values, prediction, ledger, verification, course."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from policy.catalog import NO_SEND, Catalog
 from policy.policies import Uniform
 from policy.rollout import Arm
-from replay.errors import EmptySampleError, NoEstimateError
+from replay.errors import EmptySampleError
 from replay.estimate import Estimate
 from replay.estimators import Ips
 from replay.formats import Formats
-from replay.join import Interaction
 from replay.ledger import ledger
-from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
+from replay.log_evaluation import CHUNK, LOGGING, PolicyEvaluation, evaluate_log
 from replay.report_data import (
     LedgerCounts,
     PolicyRow,
@@ -87,6 +88,19 @@ def summarise(
     return replace(data, headlines=tuple(_headlines(data, Formats(data.unit))))
 
 
+def report_facts(data: ReportData) -> dict[str, Any]:
+    """What a report says, for programs."""
+    facts: dict[str, Any] = {"headlines": list(data.headlines)}
+    if data.prediction is not None:
+        facts["prediction"] = asdict(data.prediction)
+    if data.ledger is not None:
+        counts = {name.replace(" ", "_"): count for name, count in data.ledger.counts.items()}
+        facts["ledger"] = {**counts, "balanced": data.ledger.balanced}
+    if data.verify is not None:
+        facts["verify"] = asdict(data.verify)
+    return facts
+
+
 def default_policies(catalog: Catalog, champion: str) -> list[str]:
     """What a report compares if nobody says: chance, every offer to everybody, the champion."""
     offers = [*catalog.offers, *([NO_SEND] if catalog.no_send else [])]
@@ -99,8 +113,8 @@ class _Course:
 
     def __init__(self, size: int) -> None:
         self._size = max(size, 1)
-        self._stretches: dict[tuple[Arm, int], Ips] = {}
-        self._own: dict[str, Ips] = {}
+        self._stretches: defaultdict[tuple[Arm, int], _Mean] = defaultdict(_Mean)
+        self._own: defaultdict[str, _Mean] = defaultdict(_Mean)
         self._is_rate = True
 
     def read(self, source: Source, on_progress: OnProgress) -> None:
@@ -116,8 +130,8 @@ class _Course:
             decision = interaction.decision
             stretch = min((place - 1) * STRETCHES // self._size, STRETCHES - 1)
             self._is_rate = self._is_rate and interaction.reward in {0.0, 1.0}
-            _add(self._stretches.setdefault((Arm(decision.arm), stretch), Ips()), interaction)
-            _add(self._own.setdefault(decision.policy_version, Ips()), interaction)
+            self._stretches[Arm(decision.arm), stretch].add(interaction.reward)
+            self._own[decision.policy_version].add(interaction.reward)
 
     @property
     def unit(self) -> Unit:
@@ -126,7 +140,7 @@ class _Course:
 
     def realised(self, version: str) -> Estimate | None:
         """What a policy earned with its own decisions."""
-        return _mean(self._own.get(version))
+        return self._own[version].estimate() if version in self._own else None
 
     def series(self) -> tuple[Series, ...]:
         """Mean reward, stretch by stretch, of every arm that has interactions."""
@@ -136,20 +150,34 @@ class _Course:
 
     def _points(self, arm: Arm) -> Iterator[SeriesPoint]:
         for stretch in range(STRETCHES):
-            estimate = _mean(self._stretches.get((arm, stretch)))
-            if estimate is not None:
+            if (arm, stretch) in self._stretches:
+                estimate = self._stretches[arm, stretch].estimate()
                 yield SeriesPoint(self._size * (stretch + 1) // STRETCHES, estimate)
 
 
-def _add(mean: Ips, interaction: Interaction) -> None:
-    mean.add(Sample(np.asarray([interaction.reward]), np.ones(1), np.ones(1)))
+class _Mean:
+    """The mean of rewards that come one by one."""
 
+    def __init__(self) -> None:
+        self._sums = Ips()
+        self._waiting: list[float] = []
 
-def _mean(mean: Ips | None) -> Estimate | None:
-    try:
-        return mean.estimate() if mean else None
-    except NoEstimateError:
-        return None
+    def add(self, reward: float) -> None:
+        """Takes one; many are summed at a time, which costs little more than one."""
+        self._waiting.append(reward)
+        if len(self._waiting) == CHUNK:
+            self._flush()
+
+    def estimate(self) -> Estimate:
+        """The mean so far."""
+        self._flush()
+        return self._sums.estimate()
+
+    def _flush(self) -> None:
+        rewards = np.asarray(self._waiting, dtype=np.float64)
+        ones = np.ones(len(rewards))
+        self._sums.add(Sample(rewards, ones, ones))
+        self._waiting.clear()
 
 
 def _row(version: str, found: PolicyEvaluation) -> PolicyRow:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from examples.hillstrom import driver
 from examples.hillstrom.data import TRUTH, Customer, load
 
-CORES = 2
 HERE = Path(__file__).parent
 CATALOG = HERE / "catalog.toml"
 OUT = HERE.parent.parent / "demo"
@@ -113,22 +111,18 @@ def wait_for_champion(version: str) -> None:
 
 def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
     """What was predicted beside what came true, and whether the log can prove it."""
-    own = ["evaluate", "--as-of", AS_OF, "--policy", "logging", "--made-by", trained]
-    page = ["report", "--as-of", AS_OF, "--out", str(OUT / "report.html")]
-    with console.status("4 verify, ledger, report"), ThreadPoolExecutor(CORES) as pool:
-        commands = (page, ["verify"], ["ledger"], own)
-        _, verify, ledger, realised = pool.map(lambda command: run(*command), commands)
+    with console.status("4 verify every probability, balance the ledger, write the report"):
+        report = run("report", "--as-of", AS_OF, "--out", str(OUT / "report.html"))
+    ledger = report["ledger"]
+    found = {named(name): estimate(one) for name, one in before.items()}
     return {
         "decided": ledger["decided"],
         "delivered": ledger["delivered"],
         "rewards": ledger["rewards"],
-        "logging_value": estimate(before["logging"])["value"],
-        "policies": {
-            named(name): estimate(found) for name, found in before.items() if name != "logging"
-        },
-        "predicted": estimate(before[trained]),
-        "realised": estimate(realised),
-        "verify": {key: verify[key] for key in ("decisions", "exact", "mismatched")},
+        "logging_value": found.pop("logging")["value"],
+        "policies": found,
+        **{key: report["prediction"][key] for key in ("predicted", "realised")},
+        "verify": report["verify"],
         "ledger": ledger,
         "trained": trained,
     }

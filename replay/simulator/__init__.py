@@ -1,5 +1,6 @@
 """Worlds with known truth, learners to try in them, and exact values to hold them against."""
 
+from replay.simulator.campaign import CampaignWorld
 from replay.simulator.learners import LEARNERS, Learner, make_learner
 from replay.simulator.reference import ReferenceWorld
 from replay.simulator.run import Point, Simulation, simulate
@@ -10,6 +11,7 @@ from replay.simulator.worlds import WORLDS, make_world
 __all__ = [
     "LEARNERS",
     "WORLDS",
+    "CampaignWorld",
     "Encounter",
     "Learner",
     "Oracle",

@@ -56,7 +56,7 @@ def joint_paths(tree: Tree) -> NDArray[np.intp]:
 def slates_lines(situation: Situation, labels: Iterable[Label] = ()) -> list[str]:
     """A slot for each stage, each with its own actions, for `--slates`; of one reward for all."""
     told = tuple(labels)
-    cost = f"{number_text(-told[0].reward)} " if told else ""
+    cost = f"{number_text(-told[0].reward, REWARD_MIN)} " if told else ""
     actions = [
         f"slates action {slot} {text}"
         for slot, texts in enumerate(_slot_actions(situation.tree))

@@ -10,6 +10,7 @@ from scipy.special import expit
 from policy.catalog import Catalog
 from policy.draw import uniform
 from policy.eligibility import eligibility
+from policy.features import Features
 from policy.request import Request
 from policy.situation import Path, Situation
 from replay.simulator.errors import check_range
@@ -35,6 +36,11 @@ class Context(NamedTuple):
     segment: int
     habit: int
     hour: int
+
+    @property
+    def features(self) -> Features:
+        """The context as features of a request: categories."""
+        return {name: str(value) for name, value in self._asdict().items()}
 
 
 class ReferenceWorld:
@@ -62,9 +68,9 @@ class ReferenceWorld:
         self.base = base
         self.seed = seed
         self.catalog = catalog()
-        self._truth: FloatArray = expit(base + effects(seed))
+        self._truth: FloatArray = expit(base + effects(np.random.default_rng(seed)))
         self._truth.flags.writeable = False
-        self._situations = {context: self._situation(context) for context in _contexts()}
+        self._situations = {context: self._situation(context) for context in every_context()}
 
     def encounters(self, rounds: int) -> Iterator[Encounter]:
         """See `World`."""
@@ -85,16 +91,14 @@ class ReferenceWorld:
         return tuple(self._situations.values())
 
     def _situation(self, context: Context) -> Situation:
-        features = {name: str(value) for name, value in context._asdict().items()}
-        return eligibility(Request(NOW_MS, features=features), self.catalog).situation
+        return eligibility(Request(NOW_MS, features=context.features), self.catalog).situation
 
 
-def effects(seed: int) -> FloatArray:
+def effects(generator: np.random.Generator) -> FloatArray:
     """What is added to the base, shape (*CONTEXTS, *ACTIONS): tables drawn in this order.
 
     The axes are segment, habit, hour, offer, channel, window; each table spans the axes it names.
     """
-    generator = np.random.default_rng(seed)
     total = np.zeros(CONTEXTS + ACTIONS)
     for axes, sd in (
         ((0, 3), 0.9),  # a segment's taste for an offer
@@ -138,5 +142,6 @@ def catalog() -> Catalog:
     )
 
 
-def _contexts() -> Iterator[Context]:
+def every_context() -> Iterator[Context]:
+    """All contexts there are, in order."""
     return map(Context._make, product(*map(range, CONTEXTS)))

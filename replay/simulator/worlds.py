@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
+from replay.simulator.campaign import CampaignWorld
 from replay.simulator.errors import UnknownWorldError
 from replay.simulator.reference import ReferenceWorld
 from replay.simulator.world import World
 
-WORLDS: Mapping[str, Callable[[float, int], World]] = {ReferenceWorld.name: ReferenceWorld}
+WORLDS: Mapping[str, Callable[[float, int], World]] = {
+    ReferenceWorld.name: ReferenceWorld,
+    CampaignWorld.name: CampaignWorld,
+}
 """What makes each world from its base and seed, by name."""
 
 

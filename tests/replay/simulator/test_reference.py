@@ -31,14 +31,16 @@ def test_effects_are_the_six_tables_of_the_design_in_their_order(
     expected += g.normal(0, 0.7, (8, 3))[offer, channel]
     expected += g.normal(0, 0.7, (3, 6))[channel, window]
     expected += g.normal(0, 0.4, (6, 8, 3))[segment, offer, channel]
-    assert effects(seed)[*context, *path] == pytest.approx(expected, rel=1e-12)
+    assert effects(np.random.default_rng(seed))[*context, *path] == pytest.approx(
+        expected, rel=1e-12
+    )
 
 
 def test_truth_is_the_logistic_of_base_and_effects() -> None:
     """Expected rewards are 1 / (1 + exp(-(base + effect)))."""
     world = ReferenceWorld(-4.5, 5)
     for situation in world.situations():
-        logits = -4.5 + effects(5)[context_of(situation)]
+        logits = -4.5 + effects(np.random.default_rng(5))[context_of(situation)]
         np.testing.assert_allclose(world.truth(situation), 1 / (1 + np.exp(-logits)), rtol=1e-12)
 
 
