@@ -215,9 +215,8 @@ def rows(past: History, table: Table) -> list[tuple[bytes, bytes]]:
 def test_a_thousand_mismatches_are_named_and_all_are_counted(past: History) -> None:
     """The list has an end, the count has not."""
     past.promote("fixed/loyal")
-    for _ in range(1001):
-        decision = past.decide(eligible_offers=("loyal",))
-        past.overwrite(replace(decision, policy_version="fixed"))
+    decisions = past.decide_all([past.ask(eligible_offers=("loyal",)) for _ in range(1001)])
+    past.overwrite(*(replace(decision, policy_version="fixed") for decision in decisions))
     found = checked(past)
     assert found.mismatched == 1001
     assert len(found.mismatches) == 1000
