@@ -47,8 +47,8 @@ class Left(StrEnum):
     """Its attribution window is still open."""
     NO_CHOICE = "no_choice"
     """Nothing was eligible."""
-    FIXED_RULE = "fixed_rule"
-    """Made by the holdout, or by a rule that gave an eligible action no chance."""
+    HOLDOUT = "holdout"
+    """Its subject is kept from all sending."""
     UNUSABLE_REWARD = "unusable_reward"
     """Its weighted reward is beyond what can be learned and summed."""
 
@@ -132,18 +132,18 @@ def is_late(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
     return reward.occurred_at_ms > _closes_at_ms(decision, rule)
 
 
-def is_fixed(decision: Decision) -> bool:
-    """Whether an eligible action had no chance, so that the decision says nothing about it.
+def has_support(decision: Decision) -> bool:
+    """Whether every eligible action had a chance, so that the decision can speak for any policy.
 
-    Judged by what was logged, not by the arm: a rule may be champion or canary, too.
+    A fixed rule's decisions only tell what the rule itself earns, in whatever arm it answers.
     """
-    return decision.arm == Arm.HOLDOUT or any(0.0 in stage.pmf for stage in decision.stages)
+    return not any(0.0 in stage.pmf for stage in decision.stages)
 
 
 def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left | None:
     decision, found = logged.decision, fate(logged)
-    if is_fixed(decision):
-        return Left.FIXED_RULE
+    if decision.arm == Arm.HOLDOUT:
+        return Left.HOLDOUT
     if not decision.stages:
         return Left.NO_CHOICE
     if found is Fate.PENDING:

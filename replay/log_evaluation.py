@@ -13,7 +13,7 @@ from replay.errors import NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
 from replay.histogram import Bins, WeightHistogram
-from replay.join import Interaction
+from replay.join import Interaction, has_support
 from replay.paired import make_paired
 from replay.sample import Sample
 
@@ -67,7 +67,7 @@ def evaluate_log(
     for chunk in _chunks(interactions):
         logging.add(chunk, np.asarray([_p_log(one) for one in chunk]))
         for target in targets:
-            fresh = [one for one in chunk if target.is_fresh(one.decision)]
+            fresh = [one for one in chunk if _is_usable(one, target)]
             columns[target.name].add(fresh, p_target(target.policy, fresh))
         if on_progress:
             on_progress(len(chunk))
@@ -83,21 +83,21 @@ def compare(
         The difference, None if there can be none, and the number of interactions it rests on.
     """
     paired, count = make_paired(PAIRED_FORM), 0
-    fresh = (
-        one
-        for one in interactions
-        if candidate.is_fresh(one.decision) and baseline.is_fresh(one.decision)
-    )
-    for chunk in _chunks(fresh):
-        samples = [
-            _sample(chunk, p_target(target.policy, chunk)) for target in (candidate, baseline)
-        ]
+    both = (candidate, baseline)
+    usable = (one for one in interactions if all(_is_usable(one, target) for target in both))
+    for chunk in _chunks(usable):
+        samples = [_sample(chunk, p_target(target.policy, chunk)) for target in both]
         paired.add(*samples)
         count += len(chunk)
     try:
         return paired.estimate(DEFAULT_LEVEL), count
     except NoEstimateError:
         return None, count
+
+
+def _is_usable(interaction: Interaction, target: Target) -> bool:
+    """Whether an interaction can speak for a policy: it drew, and the policy has not seen it."""
+    return has_support(interaction.decision) and target.is_fresh(interaction.decision)
 
 
 def p_target(policy: Policy, interactions: Sequence[Interaction]) -> np.ndarray:

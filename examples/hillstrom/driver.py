@@ -1,6 +1,6 @@
 """Plays the delivery system: asks for decisions and reports what really happened, over gRPC."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Queue
@@ -23,21 +23,30 @@ _T = TypeVar("_T")
 FeatureValue = float | str | bool
 
 
-def replay(address: str, customers: Sequence[Customer], on_progress: Callable[[int], None]) -> None:
-    """Replays customers over several connections at once."""
+def replay(
+    address: str, customers: Sequence[Customer], on_progress: Callable[[int], None]
+) -> Counter[str]:
+    """Replays customers over several connections at once.
+
+    Returns:
+        How many were answered by each policy version.
+    """
     systems: Queue[DeliverySystem] = Queue()
     for _ in range(CONNECTIONS):
         systems.put(DeliverySystem(address))
 
-    def turn(batch: Sequence[Customer]) -> None:
+    def turn(batch: Sequence[Customer]) -> Counter[str]:
         system = systems.get()
-        on_progress(system.replay(batch))
+        answered = system.replay(batch)
         systems.put(system)
+        on_progress(len(batch))
+        return answered
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(turn, batches(customers, BATCH)))
+        answered = sum(pool.map(turn, batches(customers, BATCH)), Counter[str]())
     while not systems.empty():
         systems.get().close()
+    return answered
 
 
 class DeliverySystem:
@@ -60,14 +69,14 @@ class DeliverySystem:
         """Closes the connection."""
         self._channel.close()
 
-    def replay(self, customers: Sequence[Customer]) -> int:
-        """Has customers decided for, reports what became of it, and returns how many they were."""
+    def replay(self, customers: Sequence[Customer]) -> Counter[str]:
+        """Has customers decided for, reports what became of it, and counts who answered."""
         requests = [_request(customer) for customer in customers]
         answer = self._decisions.BatchDecide(decision_api.BatchDecideRequest(requests=requests))
         pairs = list(zip(customers, map(_decided, answer.results), strict=True))
         self._report_deliveries(pairs)
         self._report_rewards(pairs)
-        return len(customers)
+        return Counter(decision.policy_version for _, decision in pairs)
 
     def _report_deliveries(
         self, pairs: Sequence[tuple[Customer, decision_api.DecideResponse]]
@@ -76,10 +85,10 @@ class DeliverySystem:
         waiting: deque[Any] = deque()
         for customer, decision in pairs:
             if len(waiting) == IN_FLIGHT:
-                waiting.popleft().result()
+                _check(waiting.popleft().result())
             waiting.append(self._feedback.ReportDelivery.future(_delivery(customer, decision)))
         for call in waiting:
-            call.result()
+            _check(call.result())
 
     def _report_rewards(
         self, pairs: Sequence[tuple[Customer, decision_api.DecideResponse]]
@@ -92,7 +101,17 @@ class DeliverySystem:
         ]
         for batch in batches(rewards, 1000):
             message = feedback_api.BatchReportRewardsRequest(rewards=batch)
-            self._feedback.BatchReportRewards(message)
+            for result in self._feedback.BatchReportRewards(message).results:
+                _check(result.response, result.error.message)
+
+
+def _check(
+    response: feedback_api.ReportDeliveryResponse | feedback_api.ReportRewardResponse,
+    error: str = "",
+) -> None:
+    """Every report has to be taken: one that was lost would bias what is learned."""
+    if error or response.outcome == feedback_api.REPORT_OUTCOME_UNMATCHED:
+        raise RuntimeError(error or "a report is on no decision of the log")
 
 
 def _request(customer: Customer) -> decision_api.DecideRequest:

@@ -13,12 +13,15 @@ from policy.errors import (
     CatalogError,
     InvalidRolloutError,
     RolloutChangedError,
+    UnknownRuleError,
     UnknownVersionError,
 )
 from policy.registry import Registry
 from policy.releases import Releases, arms_of
 from policy.rollout import Arm, ArmShare, Rollout
 from tests.policy.catalogs import FULL, MINIMAL, minimal, toml
+
+WIDER = f'{MINIMAL}\n[offers.b]\nchannels = ["email"]\n'
 
 NOW = datetime(2026, 6, 10, tzinfo=UTC)
 
@@ -62,8 +65,17 @@ def test_another_catalog_keeps_the_champion(releases: Releases) -> None:
     """What was promoted stays in force when the marketer changes the catalog."""
     releases.publish(MINIMAL)
     releases.promote("fixed/a")
-    rollout = releases.publish(FULL)
+    rollout = releases.publish(WIDER)
     assert (rollout.sequence, rollout.champion) == (3, "fixed/a")
+
+
+def test_a_catalog_has_to_allow_the_champion(releases: Releases) -> None:
+    """A rule that lost its offer would follow another one under its name."""
+    releases.publish(MINIMAL)
+    before = releases.promote("fixed/a")
+    with pytest.raises(UnknownRuleError):
+        releases.publish(FULL)
+    assert releases.present() == before
 
 
 def test_a_wrong_catalog_changes_nothing(releases: Releases) -> None:
@@ -87,10 +99,10 @@ def test_rollback_goes_to_the_champion_before(releases: Releases) -> None:
     """The last other champion is back in force, as a new rollout of its own."""
     releases.publish(MINIMAL)
     releases.promote("fixed/a")
-    releases.publish(FULL)
+    releases.publish(WIDER)
     rollout = releases.rollback()
     assert (rollout.sequence, rollout.champion) == (4, "uniform")
-    assert rollout.catalog == parse_catalog(FULL).version
+    assert rollout.catalog == parse_catalog(WIDER).version
 
 
 def test_there_may_be_nothing_to_go_back_to(releases: Releases) -> None:

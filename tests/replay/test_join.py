@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
 from policy.catalog import Reward as RewardRule
 from policy.situation import Stage
-from replay.join import Fate, Left, fate, reward_of
+from replay.join import (
+    CLOCK_TOLERANCE_MS,
+    Fate,
+    Left,
+    fate,
+    has_support,
+    is_early,
+    reward_of,
+)
 from tests.decisionlog.samples import DECISION
 from tests.replay.history import LATER_MS, History, history, offer_of
 from tests.shop import CATALOG, DAY_MS, START_MS, TRAFFIC
@@ -178,16 +186,39 @@ def test_an_interaction_has_the_situation_of_its_choice(past: History) -> None:
     assert len(found.path) == len(Stage)
 
 
-def test_fixed_arms_are_left_out(tmp_path: Path) -> None:
-    """Holdout and baseline never draw, so they say nothing of what they never do."""
+def test_the_holdout_is_left_out(tmp_path: Path) -> None:
+    """It gets nothing whatever the policies say."""
     with history(tmp_path / "data", CATALOG + TRAFFIC) as past:
         decisions = [past.decide() for _ in range(100)]
         for decision in decisions:
             past.deliver(decision)
         found, left = read(past)
-    drawing = [one for one in decisions if one.policy_version == "uniform"]
-    assert found == drawing
-    assert left == {Left.FIXED_RULE: 100 - len(drawing)}
+    answered = [one for one in decisions if one.policy_version != "holdout"]
+    assert found == answered
+    assert left == {Left.HOLDOUT: 100 - len(answered)}
+    assert {one.policy_version for one in answered} > {"uniform"}
+
+
+def test_support_is_judged_by_what_was_logged(tmp_path: Path) -> None:
+    """A rule gives all others no chance, in whatever arm; where it cannot be followed, it draws."""
+    with history(tmp_path / "data", CATALOG) as past:
+        past.promote("fixed/spring")
+        fixed = past.decide(eligible_offers=("spring", "loyal"))
+        free = past.decide(eligible_offers=("loyal", "no_send"))
+        past.promote("uniform")
+        drawn = past.decide()
+    assert [has_support(one) for one in (fixed, free, drawn)] == [False, True, True]
+
+
+def test_rewards_from_before_the_decision_do_not_count(past: History) -> None:
+    """What happened earlier was not caused by it; an hour is left for clocks."""
+    decision = past.decide()
+    past.deliver(decision)
+    past.reward(decision, after_ms=-CLOCK_TOLERANCE_MS - 1000, reward_id="early")
+    past.reward(decision, after_ms=-CLOCK_TOLERANCE_MS + 1000, reward_id="skewed")
+    (entry,) = past.log.scan()
+    early = {one.reward_id for one in entry.rewards if is_early(one, entry.decision)}
+    assert early == {"early"}
 
 
 def test_reading_again_gives_the_same(past: History) -> None:

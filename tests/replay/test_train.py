@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from decisionlog import DeliveryStatus
-from policy.errors import InvalidRewardError
 from policy.policies import Chain
 from policy.registry import Registry, Training
 from policy.situation import Situation
 from replay.errors import NothingToLearnError
-from replay.join import Interaction
+from replay.join import Interaction, Left
 from replay.train import Trained, is_fresh, is_held_out, train
 from tests.replay.history import LATER_MS, History, at, history
 from tests.replay.worlds import WORLD, live
@@ -153,12 +152,15 @@ def test_there_may_be_nothing_to_learn(past: History) -> None:
     assert list(past.registry.manifests()) == []
 
 
-def test_a_reward_beyond_learning_is_refused(past: History) -> None:
-    """It would spoil the model for ever; no policy is registered."""
+def test_a_reward_beyond_learning_is_left_out(past: History) -> None:
+    """It would spoil the model for ever; it is counted, and keeps nobody from training."""
     decision = past.decide(eligible_offers=("spring", "loyal"))
     past.deliver(decision)
     for turn in range(3):
         past.reward(decision, 1e15, reward_id=str(turn))
-    with pytest.raises(InvalidRewardError, match="choose a larger unit"):
+    source = past.source()
+    assert list(source.interactions()) == []
+    assert source.left == {Left.UNUSABLE_REWARD: 1}
+    with pytest.raises(NothingToLearnError):
         trained(past, held_out=0.0)
     assert list(past.registry.manifests()) == []

@@ -270,11 +270,12 @@ def test_a_batch_answers_in_order(service: Service) -> None:
         request("bob", time_zone="Europe/Atlantis"),
         request("alice", request_id="a"),
         request("carol", request_id="taken"),
+        request("alice", request_id="a", time_zone="Asia/Tokyo"),
         request("alice", request_id="a", explain=True),
         request("dora"),
     ]
     answer = service.decisions.BatchDecide(decision_api.BatchDecideRequest(requests=asked))
-    alice, bob, again, carol, other, dora = answer.results
+    alice, bob, again, carol, other, why, dora = answer.results
     assert_answers(service, alice.response)
     assert refusal_of(bob.error).reason == "UNKNOWN_TIME_ZONE"
     assert again.response.decision_id == alice.response.decision_id
@@ -282,6 +283,9 @@ def test_a_batch_answers_in_order(service: Service) -> None:
     assert refusal_of(carol.error).reason == "REQUEST_ID_REUSED"
     assert refusal_of(carol.error).metadata["request_id"] == "taken"
     assert refusal_of(other.error).metadata["request_id"] == "a"
+    # To be told more about an answer is not to ask for another.
+    assert why.response.decision_id == alice.response.decision_id
+    assert why.response.HasField("explanation")
     assert service.record(dora.response.decision_id).subject == KEYS.pseudonym("dora")
     assert service.log.counts().decisions == 3  # zoe's, alice's, dora's
 
