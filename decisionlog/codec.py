@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from decisionlog.errors import DamagedRecord, InvalidRecord
+from decisionlog.errors import DamagedRecord, InvalidRecord, RecordTooLarge
 from decisionlog.records import (
     Decision,
     Delivery,
@@ -54,10 +54,10 @@ def seal(payload: bytes) -> bytes:
     """Put the codec's version and a checksum before a payload.
 
     Raises:
-        InvalidRecord: It is longer than `MAX_PAYLOAD_BYTES`.
+        RecordTooLarge: It is longer than `MAX_PAYLOAD_BYTES`.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise InvalidRecord(f"it takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
+        raise RecordTooLarge(len(payload), MAX_PAYLOAD_BYTES)
     return _HEADER.pack(CODEC_VERSION, zlib.crc32(payload, _CRC_OF_VERSION)) + payload
 
 
@@ -89,6 +89,7 @@ def encode_decision(decision: Decision) -> bytes:
     Raises:
         InvalidRecord: An id is not 16 bytes long, a stage chose what it does not have, or a value
             has no protobuf form (a lone surrogate, a number out of range).
+        RecordTooLarge: Tree and features together take too many bytes.
     """
     _check_decision(decision)
     return seal(_encoded(_decision_payload, decision))

@@ -15,6 +15,7 @@ from decisionlog import (
     InvalidRecord,
     LogFull,
     MalformedDecisionId,
+    RecordTooLarge,
     RewardIdReused,
 )
 from decisionlog.ids import to_text
@@ -138,6 +139,15 @@ def _(error: LogFull) -> Status:
 def _(error: InvalidRecord) -> Status:
     # A fault of the code that made the record: trying again would not help.
     return _unexpected(error)
+
+
+@status_of.register
+def _(error: RecordTooLarge) -> Status:
+    problem = (
+        f"takes {error.size_bytes} bytes of the log, more than {error.maximum_bytes}: its eligible "
+        "offers and its features together are too large to be stored; send fewer"
+    )
+    return _field_status(ErrorReason.ERROR_REASON_INVALID_FIELD, "request", problem)
 
 
 @status_of.register
