@@ -100,7 +100,7 @@ class DecisionLog:
             read_only: Never write.
             map_size_bytes: The most that the file can grow to; readers take the writer's.
             clock_ms: Unix time, noted in a new log.
-            on_commit: Told of every commit: seconds, operations.
+            on_commit: Told of every commit that succeeded: seconds, operations.
 
         Raises:
             LogMissing: There is none to read.

@@ -147,6 +147,7 @@ def test_a_failing_commit_is_told_to_all(store: FakeStore) -> None:
     store.error = None
     assert committer.submit(append(b"c")).result() == b"c"
     committer.close()
+    assert store.batches == [1], "the observer was told of a commit that failed"
 
 
 def test_closing_commits_what_waits(store: FakeStore) -> None:
