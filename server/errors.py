@@ -36,6 +36,8 @@ from server.refusals import (
 )
 
 DOMAIN = "sendwise"
+# A status travels in the headers of an answer, which gRPC takes up to about 8 KiB.
+TEXT_BYTES_MAX = 1_000
 _PREFIX = "ERROR_REASON_"
 _log = logging.getLogger(__name__)
 
@@ -160,7 +162,7 @@ def _(error: DecisionLogError) -> Status:
 
 def _field_status(reason: ErrorReason.ValueType, field: str, problem: str) -> Status:
     metadata = {"field": field, "problem": problem}
-    violation = BadRequest.FieldViolation(field=field, description=problem)
+    violation = BadRequest.FieldViolation(field=_cut(field), description=_cut(problem))
     status = _status(StatusCode.INVALID_ARGUMENT, reason, f"{field} {problem}", metadata)
     status.details.append(_packed(BadRequest(field_violations=[violation])))
     return status
@@ -175,8 +177,14 @@ def _status(
     code: StatusCode, reason: ErrorReason.ValueType, text: str, metadata: Mapping[str, str]
 ) -> Status:
     name = ErrorReason.Name(reason).removeprefix(_PREFIX)
-    info = ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
-    return Status(code=code.value[0], message=text, details=[_packed(info)])
+    values = {key: _cut(value) for key, value in metadata.items()}
+    info = ErrorInfo(reason=name, domain=DOMAIN, metadata=values)
+    return Status(code=code.value[0], message=_cut(text), details=[_packed(info)])
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text, of whole characters: what callers send may be told back to them."""
+    return text.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")
 
 
 def _packed(detail: ErrorInfo | BadRequest) -> Any:
