@@ -8,12 +8,12 @@ number and every mapping sorted, so equal records are equal bytes.
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from decisionlog.errors import DamagedRecord, InvalidRecord
+from decisionlog.caches import SizedCache
+from decisionlog.errors import DamagedRecord, InvalidRecord, RecordTooLarge
 from decisionlog.records import (
     Decision,
     Delivery,
@@ -36,8 +36,11 @@ _HEADER: Final = struct.Struct(">BI")
 _REQUEST: Final = struct.Struct(f"{ID_BYTES}s{ID_BYTES}s")
 _CRC_OF_VERSION: Final = zlib.crc32(bytes([CODEC_VERSION]))
 # Most requests of a campaign share their eligible tree, and building its messages costs more than
-# all the rest of a record.
-_TREES_CACHED: Final = 1024
+# all the rest of a record. A tree's size is its nodes, of about 64 bytes each: a thousand usual
+# trees fit, and a huge one, which would drive them all out, is not kept.
+_TREE_SIZE_MAX: Final = 4_096
+_TREES_SIZE_MAX: Final = 131_072
+_TREE_OVERHEAD: Final = 8  # the entry of the cache, in nodes
 
 _Record = TypeVar("_Record")
 
@@ -54,10 +57,10 @@ def seal(payload: bytes) -> bytes:
     """Put the codec's version and a checksum before a payload.
 
     Raises:
-        InvalidRecord: It is longer than `MAX_PAYLOAD_BYTES`.
+        RecordTooLarge: It is longer than `MAX_PAYLOAD_BYTES`.
     """
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise InvalidRecord(f"it takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
+        raise RecordTooLarge(len(payload), MAX_PAYLOAD_BYTES)
     return _HEADER.pack(CODEC_VERSION, zlib.crc32(payload, _CRC_OF_VERSION)) + payload
 
 
@@ -89,6 +92,7 @@ def encode_decision(decision: Decision) -> bytes:
     Raises:
         InvalidRecord: An id is not 16 bytes long, a stage chose what it does not have, or a value
             has no protobuf form (a lone surrogate, a number out of range).
+        RecordTooLarge: Tree and features together take too many bytes.
     """
     _check_decision(decision)
     return seal(_encoded(_decision_payload, decision))
@@ -251,8 +255,7 @@ def _stages_field(stages: tuple[Stage, ...]) -> bytes:
     return record.SerializeToString()
 
 
-@lru_cache(maxsize=_TREES_CACHED)
-def _tree_field(tree: Tree) -> bytes:
+def _new_tree_field(tree: Tree) -> bytes:
     """Return the tree's field of a serialised decision."""
     offers: dict[str, int] = {}
     channels: dict[str, int] = {}
@@ -324,8 +327,7 @@ def _grid(message: pb.Grid) -> Grid:
     )
 
 
-@lru_cache(maxsize=_TREES_CACHED)
-def _tree(serialised: bytes) -> Tree:
+def _new_tree(serialised: bytes) -> Tree:
     """Return the tree of a serialised `EligibleTree`."""
     message = pb.EligibleTree.FromString(serialised)
     offers, channels = tuple(message.offers), tuple(message.channels)
@@ -337,6 +339,25 @@ def _offer_node(
     offer: str, node: pb.OfferNode, channels: tuple[str, ...], masks: list[int]
 ) -> OfferNode:
     return offer, tuple([(channels[c.channel], masks[c.window_mask]) for c in node.channels])
+
+
+def _size(tree: Tree) -> int:
+    """Return how much a tree takes of a cache, in nodes."""
+    return _TREE_OVERHEAD + sum([1 + len(nodes) for _, nodes in tree])
+
+
+_tree_field: Final = SizedCache(
+    _new_tree_field,
+    lambda tree, _: _size(tree),
+    entry_max=_TREE_SIZE_MAX,
+    total_max=_TREES_SIZE_MAX,
+)
+_tree: Final = SizedCache(
+    _new_tree,
+    lambda _, tree: _size(tree),
+    entry_max=_TREE_SIZE_MAX,
+    total_max=_TREES_SIZE_MAX,
+)
 
 
 def _delivery_payload(delivery: Delivery) -> bytes:

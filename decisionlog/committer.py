@@ -29,7 +29,8 @@ Operation = Callable[[Draft], _Result]
 nothing of it is written."""
 
 OnCommit = Callable[[float, int], None]
-"""Told after each commit: how long it took in seconds, and how many operations it held."""
+"""Told after each commit that succeeded: how long it took in seconds, and how many operations it
+held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,15 @@ class Committer:
 
     def _commit(self, batch: list[_Job[Any]]) -> None:
         started_s = self._clock_s()
+        is_on_disk = self._put_on_disk(batch)
+        seconds = self._clock_s() - started_s
+        for job in batch:
+            job.ticket.release()
+        if is_on_disk:
+            self._tell(seconds, len(batch))
+
+    def _put_on_disk(self, batch: list[_Job[Any]]) -> bool:
+        """Run and commit a batch; tell whether the commit succeeded. Tickets hold the outcome."""
         try:
             with self._write() as transaction:
                 draft = Draft(transaction)
@@ -137,10 +147,8 @@ class Committer:
         except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
             for job in batch:
                 job.ticket.hold_error(error)
-        seconds = self._clock_s() - started_s
-        for job in batch:
-            job.ticket.release()
-        self._tell(seconds, len(batch))
+            return False
+        return True
 
     def _tell(self, seconds: float, operations: int) -> None:
         if self._on_commit is None:

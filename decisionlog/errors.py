@@ -24,6 +24,16 @@ class InvalidRecord(DecisionLogError):
         return f"this record cannot be stored: {self.problem}"
 
 
+class RecordTooLarge(InvalidRecord):
+    """A record takes more bytes than any may; each of its parts may well be within its limits."""
+
+    def __init__(self, size_bytes: int, maximum_bytes: int) -> None:
+        super().__init__(f"it takes {size_bytes} bytes, more than {maximum_bytes}")
+        self.args = (size_bytes, maximum_bytes)
+        self.size_bytes = size_bytes
+        self.maximum_bytes = maximum_bytes
+
+
 class MalformedDecisionId(DecisionLogError):
     """A text is not the id of a decision."""
 

@@ -18,7 +18,7 @@ from decisionlog.operations import (
     RecordDecisions,
     StoreReports,
     answered_by,
-    new_decision,
+    new_or_refused,
     new_report,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
@@ -100,7 +100,7 @@ class DecisionLog:
             read_only: Never write.
             map_size_bytes: The most that the file can grow to; readers take the writer's.
             clock_ms: Unix time, noted in a new log.
-            on_commit: Told of every commit: seconds, operations.
+            on_commit: Told of every commit that succeeded: seconds, operations.
 
         Raises:
             LogMissing: There is none to read.
@@ -146,10 +146,10 @@ class DecisionLog:
             For each: the very object that was given, if it was stored now; the decision that
             answered the same request before, read from the log (`is not` the given one); or an
             error, and nothing of this one was stored: RequestIdReused (same request id, another
-            digest), DecisionIdReused, DamagedRecord (the earlier one).
+            digest), DecisionIdReused, DamagedRecord (the earlier one), InvalidRecord (this one has
+            no stored form; RecordTooLarge if its size alone is the reason).
 
         Raises:
-            InvalidRecord: One of them has no stored form; nothing was stored.
             LogFull: There is no room; nothing was stored.
             LogUnavailable: The log cannot be written; nothing was acknowledged.
         """
@@ -163,7 +163,7 @@ class DecisionLog:
         Returns:
             A ticket, answered when the decisions are on disk.
         """
-        operation = RecordDecisions([new_decision(*each) for each in decisions])
+        operation = RecordDecisions([new_or_refused(*each) for each in decisions])
         return self._submit(operation, len(decisions))
 
     def report_deliveries(

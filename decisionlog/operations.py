@@ -24,6 +24,7 @@ from decisionlog.errors import (
     DecisionIdReused,
     DecisionLogError,
     DeliveryIdReused,
+    InvalidRecord,
     RequestIdReused,
     RewardIdReused,
 )
@@ -53,18 +54,29 @@ def new_decision(decision: Decision, request_key: bytes | None) -> NewDecision:
     return NewDecision(decision, encode_decision(decision), request_key, request_value)
 
 
+def new_or_refused(decision: Decision, request_key: bytes | None) -> NewDecision | InvalidRecord:
+    """Encode a decision; one that has no stored form keeps no other of its call from the log."""
+    try:
+        return new_decision(decision, request_key)
+    except InvalidRecord as error:
+        return error
+
+
 @dataclass(frozen=True, slots=True)
 class RecordDecisions:
     """Stores decisions whose requests were not answered before."""
 
-    news: Sequence[NewDecision]
+    news: Sequence[NewDecision | InvalidRecord]
+    """An error stands in the place of what cannot be stored, and is its result."""
 
     def __call__(self, draft: Draft) -> list[Decision | DecisionLogError]:
         """Return for each the decision in force, or why there is none."""
         return [_record(draft, new) for new in self.news]
 
 
-def _record(draft: Draft, new: NewDecision) -> Decision | DecisionLogError:
+def _record(draft: Draft, new: NewDecision | InvalidRecord) -> Decision | DecisionLogError:
+    if isinstance(new, InvalidRecord):
+        return new
     try:
         if new.request_key is not None:
             found = draft.get(Table.REQUESTS, new.request_key)

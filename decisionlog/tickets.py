@@ -33,10 +33,6 @@ class Ticket(Generic[_Result]):
         """Answer whoever waits."""
         self._answered.release()
 
-    def is_answered(self) -> bool:
-        """Tell whether `result` would return at once."""
-        return not self._answered.locked()
-
     def result(self) -> _Result:
         """Wait for the answer and return it; any number of threads may.
 

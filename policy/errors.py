@@ -1,6 +1,10 @@
 """What can go wrong in choosing: one tree of errors that know no transport."""
 
 from dataclasses import dataclass
+from typing import Final
+
+RULES_SHOWN: Final = 10
+"""So many of a catalog's rules stand in a message; there may be hundreds of thousands."""
 
 
 class PolicyError(Exception):
@@ -72,8 +76,10 @@ class UnknownRuleError(PolicyError):
     def __init__(self, version: str, known: list[str]) -> None:
         self.version = version
         self.known = known
+        shown = ", ".join(known[:RULES_SHOWN])
+        more = f" and {len(known) - RULES_SHOWN} more" if len(known) > RULES_SHOWN else ""
         super().__init__(
-            f"{version!r} is no rule of this catalog; its rules are {', '.join(known)}"
+            f"{version[:64]!r} is no rule of this catalog; its rules are {shown}{more}"
         )
 
 

@@ -27,7 +27,8 @@ SUBJECT_BYTES_MAX = 256
 ID_BYTES_MAX = 128
 DETAIL_BYTES_MAX = 256
 LIST_MAX = 10_000
-# Together with everything else they still fit into a record of the log, which takes 4 MiB.
+# Alone they fit into a record of the log, which takes 4 MiB. With a very large eligible set they
+# may not: the log refuses such a decision, and its request gets an error.
 OFFER_FEATURES_MAX = 8_192
 _ARMS = {int(arm) for arm in RolloutArm}
 _DELIVERY_STATUSES = {int(status) for status in DeliveryStatus}

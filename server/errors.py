@@ -15,6 +15,7 @@ from decisionlog import (
     InvalidRecord,
     LogFull,
     MalformedDecisionId,
+    RecordTooLarge,
     RewardIdReused,
 )
 from decisionlog.ids import to_text
@@ -35,6 +36,8 @@ from server.refusals import (
 )
 
 DOMAIN = "sendwise"
+# A status travels in the headers of an answer, which gRPC takes up to about 8 KiB.
+TEXT_BYTES_MAX = 1_000
 _PREFIX = "ERROR_REASON_"
 _log = logging.getLogger(__name__)
 
@@ -141,6 +144,15 @@ def _(error: InvalidRecord) -> Status:
 
 
 @status_of.register
+def _(error: RecordTooLarge) -> Status:
+    problem = (
+        f"takes {error.size_bytes} bytes of the log, more than {error.maximum_bytes}: its eligible "
+        "offers and its features together are too large to be stored; send fewer"
+    )
+    return _field_status(ErrorReason.ERROR_REASON_INVALID_FIELD, "request", problem)
+
+
+@status_of.register
 def _(error: DecisionLogError) -> Status:
     # The text may name paths of the server: it stays there.
     _log.error("%s", error)
@@ -150,7 +162,7 @@ def _(error: DecisionLogError) -> Status:
 
 def _field_status(reason: ErrorReason.ValueType, field: str, problem: str) -> Status:
     metadata = {"field": field, "problem": problem}
-    violation = BadRequest.FieldViolation(field=field, description=problem)
+    violation = BadRequest.FieldViolation(field=_cut(field), description=_cut(problem))
     status = _status(StatusCode.INVALID_ARGUMENT, reason, f"{field} {problem}", metadata)
     status.details.append(_packed(BadRequest(field_violations=[violation])))
     return status
@@ -165,8 +177,14 @@ def _status(
     code: StatusCode, reason: ErrorReason.ValueType, text: str, metadata: Mapping[str, str]
 ) -> Status:
     name = ErrorReason.Name(reason).removeprefix(_PREFIX)
-    info = ErrorInfo(reason=name, domain=DOMAIN, metadata=metadata)
-    return Status(code=code.value[0], message=text, details=[_packed(info)])
+    values = {key: _cut(value) for key, value in metadata.items()}
+    info = ErrorInfo(reason=name, domain=DOMAIN, metadata=values)
+    return Status(code=code.value[0], message=_cut(text), details=[_packed(info)])
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text, of whole characters: what callers send may be told back to them."""
+    return text.encode(errors="replace")[:TEXT_BYTES_MAX].decode(errors="ignore")
 
 
 def _packed(detail: ErrorInfo | BadRequest) -> Any:

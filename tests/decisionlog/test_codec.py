@@ -1,5 +1,6 @@
 """The stored bytes: exact both ways, the same for ever, and never silently wrong."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,26 @@ def test_names_and_masks_are_stored_once() -> None:
     assert list(tree.offers) == ["a", "b"]
     assert list(tree.channels) == ["email", "push"]
     assert list(tree.window_masks) == [b"\xff\xff\xff"]
+
+
+@pytest.mark.parametrize(("trees", "offers"), [(40, 500), (150, 150)])
+def test_many_different_trees_leave_memory_bounded(trees: int, offers: int) -> None:
+    """Neither a few huge eligible trees nor very many middling ones are kept for ever."""
+    tracemalloc.start()
+    try:
+        for turn in range(trees):
+            channels = tuple((f"c{channel}", 1 + turn) for channel in range(24))
+            # Each offer has nodes of its own, as eligibility makes them.
+            tree = tuple(
+                (f"o{offer}", tuple((name, mask) for name, mask in channels))
+                for offer in range(offers)
+            )
+            decision = replace(samples.DECISION, tree=tree)
+            assert decode_decision(decision.decision_id, encode_decision(decision)) == decision
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 32 * 2**20
 
 
 @given(st.data())

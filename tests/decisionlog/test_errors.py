@@ -13,6 +13,7 @@ TEXT = "0199a1b2-c3d4-7e5f-8123-456789abcdef"
 HERE = Path("data")
 SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.InvalidRecord("too long"), ["too long"]),
+    (errors.RecordTooLarge(5_000_000, 4_194_304), ["5000000", "4194304"]),
     (errors.MalformedDecisionId("x|y"), ["'x|y'", "version 7"]),
     (errors.DecisionIdReused(ID), [TEXT, "clock"]),
     (errors.RequestIdReused(ID), [TEXT, "id of its own"]),

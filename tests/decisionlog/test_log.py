@@ -21,11 +21,13 @@ from decisionlog import (
     LogMissing,
     LogReadOnly,
     LogUnavailable,
+    RecordTooLarge,
     ReportOutcome,
     RequestIdReused,
     RewardIdReused,
     WrongKey,
 )
+from decisionlog.codec import MAX_PAYLOAD_BYTES
 from tests.decisionlog import samples
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, REWARD, decision_id
 
@@ -104,11 +106,17 @@ def test_a_decision_id_is_never_overwritten(log: DecisionLog) -> None:
     assert log.decision(DECISION.decision_id) == DECISION
 
 
-def test_an_invalid_decision_stops_its_call_before_anything_is_written(log: DecisionLog) -> None:
-    """Encoding comes first, so a call with a bad record stores none of its records."""
-    with pytest.raises(InvalidRecord):
-        log.record([(DECISION, None), (replace(DECISION, subject=b""), None)])
-    assert log.counts().decisions == 0
+def test_a_decision_that_cannot_be_stored_disturbs_no_other(log: DecisionLog) -> None:
+    """Each bad record has its own error in its own place; the others of the call are stored."""
+    huge = replace(DECISION, features={"text": "x" * MAX_PAYLOAD_BYTES})
+    other = replace(DECISION, decision_id=decision_id(1))
+    asked = [DECISION, replace(DECISION, subject=b""), huge, other]
+    first, invalid, large, last = log.record([(decision, None) for decision in asked])
+    assert (first, last) == (DECISION, other)
+    assert type(invalid) is InvalidRecord
+    assert isinstance(large, RecordTooLarge)
+    assert large.size_bytes > large.maximum_bytes == MAX_PAYLOAD_BYTES
+    assert log.counts().decisions == 2
 
 
 def test_decisions_that_come_out_of_order_are_stored(log: DecisionLog) -> None:

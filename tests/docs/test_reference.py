@@ -26,7 +26,13 @@ from replay.verdict import (
     UNSUPPORTED_REFUSE,
     UNSUPPORTED_WARN,
 )
-from server.converters import DETAIL_BYTES_MAX, ID_BYTES_MAX, LIST_MAX, SUBJECT_BYTES_MAX
+from server.converters import (
+    DETAIL_BYTES_MAX,
+    ID_BYTES_MAX,
+    LIST_MAX,
+    OFFER_FEATURES_MAX,
+    SUBJECT_BYTES_MAX,
+)
 from server.servicers import BATCH_MAX
 from server.telemetry.metrics import Metrics
 from server.worker import MESSAGE_BYTES_MAX
@@ -152,6 +158,7 @@ def test_limits_are_the_documented_ones() -> None:
         (ID_BYTES_MAX,),
         (FEATURES_MAX, NAME_BYTES_MAX, CATEGORY_BYTES_MAX),
         (LIST_MAX,),
+        (OFFER_FEATURES_MAX,),
         (AHEAD_DAYS_MAX,),
         (DETAIL_BYTES_MAX,),
         (OFFERS_MAX, CHANNELS_MAX, WINDOWS_MAX),

@@ -332,3 +332,13 @@ def test_a_rule_has_to_name_what_the_catalog_has(registry: Registry) -> None:
         with pytest.raises(UnknownRuleError, match="its rules are fixed/") as caught:
             registry.policy_for(version, found)
         assert (caught.value.version, caught.value.known) == (version, rules(found))
+
+
+def test_an_unknown_rule_of_a_large_catalog_is_told_in_few_words() -> None:
+    """However long the name and the list of rules are, the text has a beginning of both."""
+    known = [f"fixed/o{turn}/email" for turn in range(10_000)]
+    error = UnknownRuleError("fixed/" + "x" * 1_000_000, known)
+    assert len(str(error)) < 500
+    assert "fixed/o9/email and 9990 more" in str(error)
+    assert error.known == known
+    assert str(UnknownRuleError("fixed/x/y", known[:2])).endswith("fixed/o0/email, fixed/o1/email")

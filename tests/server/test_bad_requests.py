@@ -13,6 +13,7 @@ from tests.server.service import (
     category,
     nothing_stored,
     number,
+    refusal_of,
     refused,
     request,
     running,
@@ -211,6 +212,27 @@ def test_features_of_offers_are_bounded_in_all(tmp_path: Path) -> None:
         with nothing_stored(service.log):
             found = refused(lambda: service.decide(offer_features=more))
     assert (found.reason, found.metadata["field"]) == ("INVALID_FIELD", "offer_features")
+
+
+def test_a_decision_too_large_for_the_log_is_its_own_requests_error(tmp_path: Path) -> None:
+    """Within every limit, but not in all: refused as a bad request, and the batch goes on."""
+    names = [f"o{turn}".ljust(64, "n") for turn in range(9_997)]
+    channels = [f"c{turn}" for turn in range(12)]
+    added = "".join(f"[channels.{name}]\n" for name in channels)
+    added += "".join(f"[offers.{name}]\nchannels = {channels}\n" for name in names)
+    full = common.FeatureSet(
+        features={f"{turn:03}".ljust(128, "n"): category("v" * 256) for turn in range(256)}
+    )
+    large = request("alice", offer_features=dict.fromkeys(names[:32], full))
+    with running(tmp_path / "data", CATALOG.replace("[no_send]", added + "[no_send]")) as service:
+        batch = decision_api.BatchDecideRequest(requests=[large, request("bob")])
+        alice, bob = service.decisions.BatchDecide(batch).results
+        found = refusal_of(alice.error)
+        assert (found.code, found.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        assert found.metadata == {"field": "request", "problem": found.fields["request"]}
+        assert "too large to be stored" in found.text
+        service.record(bob.response.decision_id)
+        assert service.log.counts().decisions == 1
 
 
 def test_a_message_beyond_all_measure_is_refused(service: Service) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from policy.errors import DivergedModelError
+from policy.errors import DivergedModelError, InvalidRolloutError, RequestError
 from policy.situation import Path as Choices
 from policy.situation import Situation
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1.error_reason_pb2 import ErrorReason
+from server.errors import TEXT_BYTES_MAX, status_of
+from server.refusals import RequestReusedError
 from server.serving import Serving
 from tests.server.service import (
     Refusal,
@@ -239,3 +241,28 @@ def test_a_full_log_stores_nothing_of_what_it_refuses(tmp_path: Path) -> None:
         assert (counts.decisions, counts.requests) == (len(answered), len(answered))
         retried = service.decide(request_id=str(len(answered)), features=text)
         assert not retried.repeated
+
+
+@pytest.mark.parametrize("letter", ["x", "\U0001f600"])
+@pytest.mark.parametrize(
+    "error_of",
+    [
+        lambda text: RequestError("INVALID_FIELD", text, text),
+        InvalidRolloutError,
+        lambda text: RequestReusedError(text, UNKNOWN),
+    ],
+    ids=["field", "rollout", "metadata"],
+)
+def test_no_text_of_a_status_is_long(error_of: Callable[[str], Exception], letter: str) -> None:
+    """Every part is cut to what fits into the headers of an answer, and remains whole text."""
+    found = refusal_of(status_of(error_of("a" + letter * 1_000_000)))
+    parts = [found.text, *found.metadata.values(), *found.fields, *found.fields.values()]
+    assert max(len(part.encode()) for part in parts) <= TEXT_BYTES_MAX
+    assert all(part.endswith(letter) for part in parts if part not in {found.text, UNKNOWN})
+
+
+def test_a_short_text_is_not_cut() -> None:
+    """A usual error says all that it has to say."""
+    found = refusal_of(status_of(RequestError("INVALID_FIELD", "features[é]", "is not finite")))
+    assert found.text == "features[é] is not finite"
+    assert found.fields == {"features[é]": "is not finite"}

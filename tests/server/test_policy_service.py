@@ -25,6 +25,7 @@ def arm(kind: int, version: str, share: float) -> policy_api.ArmShare:
     return policy_api.ArmShare(arm=kind, policy_version=version, share=share)  # type: ignore[arg-type]
 
 
+MEGABYTE = "x" * 1_000_000
 CHAMPION = arm(common.ARM_CHAMPION, "uniform", 1.0)
 
 
@@ -100,9 +101,10 @@ def test_an_invalid_rollout_is_refused(
     assert service.releases.present().sequence == 1
 
 
-def test_a_version_of_any_length_is_only_unknown(service: Service) -> None:
-    """A name longer than any file's is not registered, like any other."""
-    found = refused(lambda: set_arms(service, arm(1, "chain-" + "x" * 1_000_000, 1.0)))
+@pytest.mark.parametrize("version", ["chain-" + MEGABYTE, f"fixed/{MEGABYTE}/email"])
+def test_a_version_of_any_length_is_only_unknown(service: Service, version: str) -> None:
+    """A name longer than any file's is not registered, and a rule no rule, like any other."""
+    found = refused(lambda: set_arms(service, arm(1, version, 1.0)))
     assert found.reason == "INVALID_ROLLOUT"
     assert len(found.text) < 1000
 

@@ -25,7 +25,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """A field is missing, too long, out of range or malformed. Code: INVALID_ARGUMENT.
+    """A field is missing, too long, out of range or malformed; or the field is "request": eligible
+    offers and features together are too large to be stored. Code: INVALID_ARGUMENT.
 
         reason: "INVALID_FIELD"
         metadata: { "field": "features[age]", "problem": "is not finite" }
@@ -124,7 +125,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""A field is missing, too long, out of range or malformed. Code: INVALID_ARGUMENT.
+"""A field is missing, too long, out of range or malformed; or the field is "request": eligible
+offers and features together are too large to be stored. Code: INVALID_ARGUMENT.
 
     reason: "INVALID_FIELD"
     metadata: { "field": "features[age]", "problem": "is not finite" }
