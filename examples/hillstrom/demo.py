@@ -127,7 +127,7 @@ def conclude(trained: str, before: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def holds(summary: Mapping[str, Any]) -> bool:
-    """Whether the log proves itself, and the estimates cover what the experiment is known to give."""
+    """Whether the log proves itself, and the estimates cover what is known of the experiment."""
     covered = [
         low <= truth <= high
         for name, truth in truths().items()
