@@ -32,6 +32,7 @@ from server.refusals import (
     BatchSizeError,
     RequestReusedError,
     TokenRequiredError,
+    TooManyStreamsError,
     UnknownDecisionError,
 )
 
@@ -103,6 +104,13 @@ def _(error: BatchSizeError) -> Status:
     metadata = {"size": str(error.size), "maximum": str(error.maximum)}
     reason = ErrorReason.ERROR_REASON_BATCH_SIZE
     return _status(StatusCode.INVALID_ARGUMENT, reason, str(error), metadata)
+
+
+@status_of.register
+def _(error: TooManyStreamsError) -> Status:
+    metadata = {"maximum": str(error.maximum)}
+    reason = ErrorReason.ERROR_REASON_TOO_MANY_STREAMS
+    return _status(StatusCode.RESOURCE_EXHAUSTED, reason, str(error), metadata)
 
 
 @status_of.register

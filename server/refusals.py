@@ -35,6 +35,17 @@ class BatchSizeError(RefusalError):
         super().__init__(f"a batch has 1 to {maximum} entries, this one has {size}")
 
 
+class TooManyStreamsError(RefusalError):
+    """A worker has as many streams open as it takes."""
+
+    def __init__(self, maximum: int) -> None:
+        self.maximum = maximum
+        super().__init__(
+            f"this worker has {maximum} streams open, the most that it takes: try again later, "
+            "over another channel, or send batches"
+        )
+
+
 class TokenRequiredError(RefusalError):
     """The call carries no valid token."""
 

@@ -1,6 +1,7 @@
 """The gRPC services: they convert, delegate to the engine, and convert back."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import NoReturn, TypeVar
 
 import grpc
@@ -28,8 +29,8 @@ from server.converters import (
 )
 from server.engine import Answer, Ask, Engine
 from server.errors import status_of
-from server.refusals import BatchSizeError
-from server.streams import groups
+from server.refusals import BatchSizeError, RefusalError
+from server.streams import StreamSlots, groups
 from server.telemetry import Telemetry
 
 BATCH_MAX = 1000
@@ -46,11 +47,12 @@ _Value = TypeVar("_Value")
 
 
 class Calls:
-    """What every call has in common: its token, its telemetry, its errors."""
+    """What every call has in common: its token, its telemetry, its errors, its place."""
 
-    def __init__(self, telemetry: Telemetry, tokens: Tokens) -> None:
+    def __init__(self, telemetry: Telemetry, tokens: Tokens, slots: StreamSlots) -> None:
         self.telemetry = telemetry
         self._tokens = tokens
+        self._slots = slots
 
     def answer(
         self,
@@ -68,6 +70,20 @@ class Calls:
                 status = status_of(error)
                 call.failed(_code(status).name)
         return _abort(context, status)
+
+    @contextmanager
+    def stream(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+        """Lets a stream in while the block runs, or ends it.
+
+        Each group of a stream is a call to telemetry; of its beginning only a refusal is.
+        """
+        with ExitStack() as stack:
+            try:
+                self._tokens.check(context.invocation_metadata())
+                stack.enter_context(self._slots.held())
+            except RefusalError as error:
+                self.answer(method, _raise, error, context)
+            yield
 
 
 class DecisionServicer(decision_grpc.DecisionServiceServicer):
@@ -96,8 +112,9 @@ class DecisionServicer(decision_grpc.DecisionServiceServicer):
     ) -> Iterator[decision_api.StreamDecideResponse]:
         """Chooses for a campaign; what has come while the last group was stored is the next."""
         method = "sendwise.v1.DecisionService/StreamDecide"
-        for group in groups(requests, BATCH_MAX):
-            yield from self._calls.answer(method, self._stream_group, group, context)
+        with self._calls.stream(method, context):
+            for group in groups(requests, BATCH_MAX):
+                yield from self._calls.answer(method, self._stream_group, group, context)
 
     def _stream_group(
         self, group: Sequence[decision_api.StreamDecideRequest]
@@ -268,6 +285,10 @@ def _attempt(convert: Callable[[_Message], _Value], message: _Message) -> _Value
 def _check_batch(entries: Sequence[object]) -> None:
     if not 1 <= len(entries) <= BATCH_MAX:
         raise BatchSizeError(len(entries), BATCH_MAX)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _code(status: Status) -> grpc.StatusCode:

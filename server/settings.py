@@ -78,6 +78,14 @@ class ServeSettings:
     log_format: Literal["text", "json"] = "text"
     """Form of a line of the process's own log on stderr."""
 
+    @property
+    def streams_max(self) -> int:
+        """Streams that one worker has open at a time.
+
+        An open stream holds a thread, idle or not: the other half stays free for calls.
+        """
+        return max(1, self.threads // 2)
+
     @classmethod
     def create(cls, **settings: Any) -> Self:  # noqa: ANN401 - the checks below are the types
         """Makes checked settings from what the command line or a test gives.

@@ -1,12 +1,36 @@
-"""Takes what waits of a stream, so that a stream is stored in groups as calls are."""
+"""Takes what waits of a stream, so that it is stored in groups as calls are; bounds the streams."""
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import TypeVar
 
+from server.refusals import TooManyStreamsError
+
 _T = TypeVar("_T")
+
+
+class StreamSlots:
+    """Places for the open streams of a worker."""
+
+    def __init__(self, maximum: int) -> None:
+        self._maximum = maximum
+        self._free = threading.BoundedSemaphore(maximum)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds a place while the block runs.
+
+        Raises:
+            TooManyStreamsError: if all are taken; nobody waits, since waiting holds a thread too.
+        """
+        if not self._free.acquire(blocking=False):
+            raise TooManyStreamsError(self._maximum)
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class _End:

@@ -32,6 +32,7 @@ from server.serve_errors import InvalidSettingError, ServeError
 from server.servicers import SERVICES, Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
+from server.streams import StreamSlots
 from server.telemetry import Telemetry, TelemetrySettings, start
 
 # 1,000 requests with 256 features of 384 bytes each would be 98 MB; no sane batch comes near this.
@@ -68,7 +69,8 @@ def _serving(settings: WorkerSettings) -> Iterator[None]:
     with ExitStack() as stack:
         telemetry = start(_telemetry_settings(settings))
         stack.callback(telemetry.close)
-        calls = Calls(telemetry, Tokens.load(settings.token_file))
+        slots = StreamSlots(settings.streams_max)
+        calls = Calls(telemetry, Tokens.load(settings.token_file), slots)
         registry = Registry(settings.data_dir)
         current = Current(registry)
         engine = stack.enter_context(_engine(settings, telemetry, registry, current))

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
+from typing import Protocol, cast
 
 import grpc
 import pytest
@@ -27,11 +29,21 @@ from server.engine import Engine
 from server.servicers import Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
+from server.streams import StreamSlots
 from server.telemetry import NULL_TELEMETRY
 from tests.shop import CATALOG, Clock
 
 KEYS = Keys(bytes(range(32)))
 MAP_SIZE_BYTES = 64 * 2**20
+
+
+class Answers(Protocol):
+    """The answers of a stream, as they come, and its call."""
+
+    def __iter__(self) -> Iterator[decision_api.StreamDecideResponse]: ...
+    def __next__(self) -> decision_api.StreamDecideResponse: ...
+    def cancel(self) -> object:
+        """Ends the call."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,7 @@ def running(
     *,
     tokens: Sequence[str] | None = None,
     map_size_bytes: int = MAP_SIZE_BYTES,
+    threads: int = 16,
 ) -> Iterator[Service]:
     """Serves while the block runs."""
     clock, registry = Clock(), Registry(data_dir)
@@ -91,10 +104,16 @@ def running(
         engine = Engine(log, KEYS, DecisionIds(clock), registry, current)
         port = stack.enter_context(address.held("127.0.0.1", 0))
         settings = WorkerSettings(
-            data_dir=data_dir, key_file=data_dir.with_name("key"), index=0, port=port, threads=16
+            data_dir=data_dir,
+            key_file=data_dir.with_name("key"),
+            index=0,
+            port=port,
+            threads=threads,
         )
         server, _ = worker._server(settings)
-        register(server, engine, Calls(NULL_TELEMETRY, Tokens(tokens)), releases, clock)
+        slots = StreamSlots(settings.streams_max)
+        calls = Calls(NULL_TELEMETRY, Tokens(tokens), slots)
+        register(server, engine, calls, releases, clock)
         current.start()
         stack.callback(current.stop)
         server.start()
@@ -108,6 +127,16 @@ def request(subject: str = "alice", **fields: object) -> decision_api.DecideRequ
     """A request for a customer who may get everything, unless the fields say otherwise."""
     given = {"granted_consents": ["marketing"], **fields}
     return decision_api.DecideRequest(subject_id=subject, **given)  # type: ignore[arg-type]
+
+
+def idle_stream(service: Service, end: Event) -> Answers:
+    """A stream that asks once and then says nothing until its end is set."""
+
+    def asked() -> Iterator[decision_api.StreamDecideRequest]:
+        yield decision_api.StreamDecideRequest(request=request())
+        end.wait()
+
+    return cast("Answers", service.decisions.StreamDecide(asked()))
 
 
 def number(value: float) -> common.Feature:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import grpc
 import pytest
@@ -22,6 +23,7 @@ from tests.server.service import (
     Service,
     category,
     delivery,
+    idle_stream,
     nothing_stored,
     refusal_of,
     refused,
@@ -100,6 +102,15 @@ def fail(service: Service) -> object:
     return service.decide()
 
 
+def open_streams(service: Service) -> object:
+    """Opens one idle stream more than a worker takes."""
+    end = Event()
+    with ExitStack() as stack:
+        stack.callback(end.set)
+        streams = [idle_stream(service, end) for _ in range(9)]  # a dropped one would be ended
+        return [next(stream) for stream in streams]
+
+
 def empty_batch(service: Service) -> object:
     """A batch of nothing."""
     return service.decisions.BatchDecide(decision_api.BatchDecideRequest())
@@ -129,6 +140,7 @@ PROVOKED: dict[str, tuple[grpc.StatusCode, Callable[[Service], object]]] = {
     "ROLLOUT_CHANGED": (grpc.StatusCode.ABORTED, lambda s: s.policies.SetRollout(rollout(7, 1.0))),
     "LOG_FULL": (grpc.StatusCode.RESOURCE_EXHAUSTED, fill),
     "LOG_UNAVAILABLE": (grpc.StatusCode.UNAVAILABLE, lose_log),
+    "TOO_MANY_STREAMS": (grpc.StatusCode.RESOURCE_EXHAUSTED, open_streams),
     "INTERNAL": (grpc.StatusCode.INTERNAL, fail),
 }
 

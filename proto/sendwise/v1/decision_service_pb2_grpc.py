@@ -71,7 +71,9 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StreamDecide(self, request_iterator, context):
-        """Chooses for a campaign of any size: answers come in the order of the requests.
+        """Chooses for a campaign of any size: answers come in the order of the requests. An
+        open stream holds a thread of its worker, which takes half as many as it has threads
+        (TOO_MANY_STREAMS): end a stream that has nothing more to ask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

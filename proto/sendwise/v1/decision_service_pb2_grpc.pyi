@@ -38,7 +38,10 @@ class DecisionServiceStub:
     BatchDecide: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.BatchDecideRequest, _decision_service_pb2.BatchDecideResponse]
     """Chooses for up to 1,000 subjects; each has a result or an error of its own."""
     StreamDecide: _grpc.StreamStreamMultiCallable[_decision_service_pb2.StreamDecideRequest, _decision_service_pb2.StreamDecideResponse]
-    """Chooses for a campaign of any size: answers come in the order of the requests."""
+    """Chooses for a campaign of any size: answers come in the order of the requests. An
+    open stream holds a thread of its worker, which takes half as many as it has threads
+    (TOO_MANY_STREAMS): end a stream that has nothing more to ask.
+    """
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -50,7 +53,10 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     BatchDecide: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.BatchDecideRequest, _decision_service_pb2.BatchDecideResponse]  # type: ignore[assignment]
     """Chooses for up to 1,000 subjects; each has a result or an error of its own."""
     StreamDecide: _aio.StreamStreamMultiCallable[_decision_service_pb2.StreamDecideRequest, _decision_service_pb2.StreamDecideResponse]  # type: ignore[assignment]
-    """Chooses for a campaign of any size: answers come in the order of the requests."""
+    """Chooses for a campaign of any size: answers come in the order of the requests. An
+    open stream holds a thread of its worker, which takes half as many as it has threads
+    (TOO_MANY_STREAMS): end a stream that has nothing more to ask.
+    """
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Chooses offer, channel and send time. Every answer is on disk before it is given."""
@@ -77,6 +83,9 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_decision_service_pb2.StreamDecideRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_decision_service_pb2.StreamDecideResponse], _abc.AsyncIterator[_decision_service_pb2.StreamDecideResponse]]:
-        """Chooses for a campaign of any size: answers come in the order of the requests."""
+        """Chooses for a campaign of any size: answers come in the order of the requests. An
+        open stream holds a thread of its worker, which takes half as many as it has threads
+        (TOO_MANY_STREAMS): end a stream that has nothing more to ask.
+        """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

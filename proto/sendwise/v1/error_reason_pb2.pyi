@@ -112,6 +112,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         reason: "INTERNAL"
     """
+    ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 16
+    """The worker has as many streams open as it takes: half as many as it has threads.
+    Code: RESOURCE_EXHAUSTED.
+
+        reason: "TOO_MANY_STREAMS"
+        metadata: { "maximum": "32" }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The `reason` of the `google.rpc.ErrorInfo` that every error of Sendwise carries, in the domain
@@ -211,5 +218,12 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 15
 """A fault of the server, which its own log explains. Code: INTERNAL.
 
     reason: "INTERNAL"
+"""
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 16
+"""The worker has as many streams open as it takes: half as many as it has threads.
+Code: RESOURCE_EXHAUSTED.
+
+    reason: "TOO_MANY_STREAMS"
+    metadata: { "maximum": "32" }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
