@@ -4,146 +4,48 @@ import hashlib
 import json
 import re
 import tomllib
-from datetime import UTC, datetime, time
 from functools import cached_property
 from math import fsum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
-    StringConstraints,
     ValidationError,
     model_validator,
 )
 
+from policy.catalog_fields import (
+    TICK_MINUTES,
+    EndTime,
+    FeatureTable,
+    Label,
+    Moment,
+    Name,
+    Names,
+    Number,
+    Share,
+    StartTime,
+    TimeZone,
+    Weekdays,
+)
 from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
 from policy.features import (
-    FEATURES_MAX,
     Features,
-    FeatureValue,
     builtin_token,
     feature_text,
-    name_problem,
-    value_problem,
 )
 from policy.places import Location, dotted, line_of
-from policy.zones import is_zone
 
 NO_SEND = "no_send"
 NO_CHANNEL = "none"
 OFFERS_MAX = 10_000
 CHANNELS_MAX = 64
 WINDOWS_MAX = 168
-LABEL_CHARS_MAX = 128
 PLACE_CHARS_MAX = 256
-TICK_MINUTES = 15  # every zone's offset today is a multiple of it
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_CHARS_MAX)]
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
-
-
-def _feature_name(name: str) -> str:
-    if problem := name_problem(name):
-        raise ValueError(problem)
-    return name
-
-
-def _feature_value(value: object) -> FeatureValue:
-    if not isinstance(value, str | bool | int | float):
-        raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - for pydantic
-    if problem := value_problem(value):
-        raise ValueError(problem)
-    # 1 and 1.0 mean the same, and have to give the same version.
-    return value if isinstance(value, str | bool) else float(value) + 0.0
-
-
-def _zone(name: str) -> str:
-    if not is_zone(name):
-        raise ValueError(f"{name!r} is not an IANA time zone, such as 'Europe/Berlin'")
-    return name
-
-
-def _moment(value: object) -> object:
-    if isinstance(value, bool | int | float):
-        raise ValueError("must be a date and time, such as 2026-12-01T00:00:00Z")  # noqa: TRY004
-    return value
-
-
-def _aware(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("needs an offset, such as 2026-12-01T00:00:00Z")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is too far from today") from None
-
-
-def _clock(value: object) -> object:
-    if isinstance(value, bool | int | float):
-        raise ValueError('must be a time of day, such as "21:00"')  # noqa: TRY004 - for pydantic
-    return value
-
-
-def _end_clock(value: object) -> object:
-    """A time of day, or 24:00 as the end of the day."""
-    return time.max if value == "24:00" else _clock(value)
-
-
-def _on_tick(value: time) -> time:
-    if value.tzinfo is not None:
-        raise ValueError("must have no zone: it is the subject's own time")
-    if value != time.max and (value.minute % TICK_MINUTES or value.second or value.microsecond):
-        raise ValueError(f"must be a multiple of {TICK_MINUTES} minutes, such as 21:00")
-    return value
-
-
-def _start(value: time) -> time:
-    if value == time.max:
-        raise ValueError("must be before the end of the day; the day begins at 00:00")
-    return value
-
-
-def _all_different(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not names:
-        raise ValueError("must name at least one")
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{name!r} is named twice")
-    return names
-
-
-def _in_week_order(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
-    return tuple(day for day in WEEKDAYS if day in days)
-
-
-# TOML has no tuples, and no 24:00: here, and only here, one type may stand for another.
-_LAX = Field(strict=False)
-Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]  # -0.0 means 0.0
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-TimeZone = Annotated[str, AfterValidator(_zone)]
-Moment = Annotated[datetime, _LAX, BeforeValidator(_moment), AfterValidator(_aware)]
-StartTime = Annotated[
-    time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick), AfterValidator(_start)
-]
-EndTime = Annotated[time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick)]
-Names = Annotated[tuple[Name, ...], _LAX, AfterValidator(_all_different)]
-Weekdays = Annotated[tuple[Weekday, ...], _LAX, AfterValidator(_in_week_order)]
-FeatureTable = Annotated[
-    dict[
-        Annotated[str, AfterValidator(_feature_name)],
-        Annotated[FeatureValue, PlainValidator(_feature_value)],
-    ],
-    Field(max_length=FEATURES_MAX),
-]
 
 
 class _Table(BaseModel):

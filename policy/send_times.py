@@ -4,7 +4,8 @@ from datetime import datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from policy.catalog import TICK_MINUTES, Channel, QuietHours, SendTimes
+from policy.catalog import Channel, QuietHours, SendTimes
+from policy.catalog_fields import TICK_MINUTES, WEEKDAYS
 from policy.errors import RequestError
 from policy.situation import Grid
 from policy.zones import is_zone
@@ -12,7 +13,6 @@ from policy.zones import is_zone
 MINUTE_MS = 60_000
 DAY_MINUTES = 1440
 _TICK_MS = TICK_MINUTES * MINUTE_MS
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 @lru_cache(maxsize=1024)
@@ -96,7 +96,7 @@ def _awake(  # noqa: PLR0913, PLR0917 - the key of the cache
 def is_quiet(hours: QuietHours | None, days: tuple[str, ...], local_minute: int) -> bool:
     """Whether a minute of the week is quiet."""
     day, minute = divmod(local_minute, DAY_MINUTES)
-    if _WEEKDAYS[day] in days:
+    if WEEKDAYS[day] in days:
         return True
     if hours is None:
         return False

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cli.main import app
-from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, Name, parse_catalog
+from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, parse_catalog
+from policy.catalog_fields import Name
 from policy.errors import CatalogError
 from policy.features import CATEGORY_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX
 from policy.request import AHEAD_DAYS_MAX

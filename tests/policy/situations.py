@@ -5,7 +5,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from policy.catalog import NO_SEND, WEEKDAYS, Catalog, parse_catalog
+from policy.catalog import NO_SEND, Catalog, parse_catalog
+from policy.catalog_fields import WEEKDAYS
 from policy.eligibility import eligibility
 from policy.request import Request
 from policy.situation import Situation

@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.catalog import (
-    NO_CHANNEL,
-    NO_SEND,
-    WEEKDAYS,
-    Catalog,
-    Channel,
-    Offer,
-    parse_catalog,
-)
+from policy.catalog import NO_CHANNEL, NO_SEND, Catalog, Channel, Offer, parse_catalog
+from policy.catalog_fields import WEEKDAYS
 from policy.eligibility import Reason, eligibility, is_no_send
 from policy.request import Request
 from policy.situation import bits

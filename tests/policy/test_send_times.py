@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.catalog import TICK_MINUTES, WEEKDAYS, Channel, QuietHours, SendTimes, Weekday
+from policy.catalog import Channel, QuietHours, SendTimes
+from policy.catalog_fields import TICK_MINUTES, WEEKDAYS, Weekday
 from policy.errors import RequestError
 from policy.send_times import awake_mask, grid, is_quiet, validity_mask, window_mask, zone
 from policy.situation import Grid, bits
