@@ -81,29 +81,38 @@ class OnlineChain:
         self._chain.close()
 
 
+# Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
+# docs/decisions/0004-peers-in-the-simulator.md. Labels without weights were best for all.
+
+
 def joint() -> Learner:
     """SquareCB over all actions at once."""
-    return Joint("joint", f"--cb_explore_adf --squarecb {CROSSED}")
+    arguments = f"--cb_explore_adf --squarecb --gamma_scale 100 -l 5 {CROSSED}"
+    return Joint("joint", arguments, weighted=False)
 
 
 def epsilon() -> Learner:
     """ε-greedy over all actions at once."""
-    return Joint("epsilon", f"--cb_explore_adf --epsilon 0.1 {CROSSED}")
+    arguments = f"--cb_explore_adf --epsilon 0.05 -l 2 {CROSSED}"
+    return Joint("epsilon", arguments, weighted=False)
 
 
 def no_context() -> Learner:
     """SquareCB over all actions at once, without knowing of whom or when."""
-    return Joint("no_context", f"--cb_explore_adf --squarecb {CROSSED} --ignore c")
+    arguments = f"--cb_explore_adf --squarecb --gamma_scale 100 {CROSSED} --ignore c"
+    return Joint("no_context", arguments, weighted=False)
 
 
 def slates() -> Learner:
     """Slates with SquareCB."""
-    return Slots("slates", f"--slates --squarecb {SLOTTED}", slates_lines)
+    arguments = f"--slates --squarecb --gamma_scale 100 {SLOTTED}"
+    return Slots("slates", arguments, slates_lines, weighted=False)
 
 
 def ccb() -> Learner:
     """Conditional contextual bandits with SquareCB."""
-    return Slots("ccb", f"--ccb_explore_adf --squarecb {SLOTTED}", ccb_lines)
+    arguments = f"--ccb_explore_adf --squarecb --gamma_scale 10 {SLOTTED}"
+    return Slots("ccb", arguments, ccb_lines, weighted=False)
 
 
 LEARNERS: Mapping[str, Callable[[], Learner]] = {

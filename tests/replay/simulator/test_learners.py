@@ -7,19 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.choice import action_probability
+from policy.choice import action_probability, stage_pmf
 from policy.situation import Situation, Stage
 from replay.simulator import LEARNERS, Learner, ReferenceWorld, make_learner, simulate
 from replay.simulator.errors import UnknownLearnerError, UnknownWorldError
-from replay.simulator.lines import joint_paths
-from replay.simulator.peers import Joint
+from replay.simulator.learners import CROSSED, SLOTTED
+from replay.simulator.lines import joint_paths, slates_lines
+from replay.simulator.peers import Joint, Slots
 from replay.simulator.worlds import make_world
 from tests.policy.conformance import assert_conforms, paths
 from tests.policy.situations import situations
 from tests.replay.simulator.worlds import joint_pmf
 
-SLOTTED = ("slates", "ccb")
-JOINT = ("joint", "epsilon")
+SLOT_NAMES = ("slates", "ccb")
+JOINT_NAMES = ("joint", "epsilon", "no_context")
 SITUATION = ReferenceWorld().situations()[17]
 
 
@@ -87,7 +88,7 @@ def test_uniform_learns_nothing(make: Callable[[str], Learner]) -> None:
     np.testing.assert_array_equal(joint_pmf(learner, SITUATION), before)
 
 
-@pytest.mark.parametrize("name", JOINT)
+@pytest.mark.parametrize("name", JOINT_NAMES)
 def test_stages_of_a_joint_policy_multiply_to_its_joint_pmf(
     make: Callable[[str], Learner], name: str
 ) -> None:
@@ -105,7 +106,7 @@ def test_stages_of_a_joint_policy_multiply_to_its_joint_pmf(
     assert direct.max() > 2 * direct.min()
 
 
-@pytest.mark.parametrize("name", SLOTTED)
+@pytest.mark.parametrize("name", SLOT_NAMES)
 def test_a_slot_does_not_see_what_others_chose(make: Callable[[str], Learner], name: str) -> None:
     """Where everything is eligible, the pmf of a slot is the same after every path."""
     learner = make(name)
@@ -117,6 +118,49 @@ def test_a_slot_does_not_see_what_others_chose(make: Callable[[str], Learner], n
         assert np.ptp(found[0]) > 0.0
 
 
+WEIGHTED = pytest.mark.parametrize("weighted", [True, False], ids=["true", "one"])
+
+
+@WEIGHTED
+def test_a_joint_label_tells_how_likely_the_action_was(
+    monkeypatch: pytest.MonkeyPatch, *, weighted: bool
+) -> None:
+    """Cost, and the probability of the very action that was chosen; or 1 if not weighted."""
+    learner = Joint("joint", f"--cb_explore_adf --squarecb {CROSSED}", weighted=weighted)
+    path = (5, 1, 4)
+    learner.learn(SITUATION, path, 1.0)
+    probability = action_probability(learner, SITUATION, path)
+    told: list[tuple[str, tuple[str, ...], int, str]] = []
+    monkeypatch.setattr(learner._workspace, "learn", lambda *label: told.append(label))
+    learner.learn(SITUATION, path, 1.0)
+    ((_, actions, chosen, label),) = told
+    assert actions[chosen] == "|o offer_5 |n channel_1 |w 4"
+    assert label == f"0:-1.0:{probability if weighted else 1.0!r}"
+    assert probability > 2 / 144
+    learner.close()
+
+
+@WEIGHTED
+def test_slots_are_told_how_likely_the_choice_of_each_stage_was(
+    monkeypatch: pytest.MonkeyPatch, *, weighted: bool
+) -> None:
+    """Each slot has its own stage's probability; or 1 if not weighted."""
+    learner = Slots("slates", f"--slates --squarecb {SLOTTED}", slates_lines, weighted=weighted)
+    path = (5, 1, 4)
+    learner.learn(SITUATION, path, 1.0)
+    likely = [float(stage_pmf(learner, SITUATION, path[:k])[path[k]]) for k in range(3)]
+    told: list[list[str]] = []
+    monkeypatch.setattr(learner._workspace, "learn", told.append)
+    learner.learn(SITUATION, path, 1.0)
+    expected = likely if weighted else [1.0] * 3
+    assert told[0][-3:] == [
+        f"slates slot {chosen}:{probability!r} |"
+        for chosen, probability in zip(path, expected, strict=True)
+    ]
+    assert len(set(likely)) == 3
+    learner.close()
+
+
 def test_the_chain_beats_uniform_within_3000_rounds(make: Callable[[str], Learner]) -> None:
     """Learning pays early: by then the chain captures a good part of what there is."""
     world = ReferenceWorld(-2.0, 0)
@@ -125,7 +169,7 @@ def test_the_chain_beats_uniform_within_3000_rounds(make: Callable[[str], Learne
     assert chain.captured_last_tenth > chain.captured - 0.05
 
 
-@pytest.mark.parametrize("name", [*SLOTTED, *JOINT])
+@pytest.mark.parametrize("name", [*SLOT_NAMES, *JOINT_NAMES])
 def test_every_peer_learns_in_the_world(make: Callable[[str], Learner], name: str) -> None:
     """A peer that learned nothing would be a straw man: each beats chance within 600 rounds."""
     result = simulate(ReferenceWorld(0.0, 0), make(name), 600)
