@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from math import prod
 
 FeatureValue = float | str | bool
 Features = Mapping[str, FeatureValue]
@@ -105,10 +106,7 @@ class Decision:
     @property
     def action_probability(self) -> float:
         """Product of the stages' probabilities; 1 if there was nothing to choose."""
-        product = 1.0
-        for stage in self.stages:
-            product *= stage.probability
-        return product
+        return prod((stage.probability for stage in self.stages), start=1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import IntEnum
 from policy.catalog import NO_CHANNEL, NO_SEND, Catalog
 from policy.request import Request
 from policy.send_times import awake_mask, grid, validity_mask, window_mask
-from policy.situation import ChannelNode, Grid, OfferNode, Situation, Tree
+from policy.situation import ChannelNode, Grid, OfferNode, PlainTree, Situation
 
 
 class Reason(IntEnum):
@@ -115,6 +115,7 @@ def _listed(name: str, eligible: tuple[str, ...], excluded: tuple[str, ...]) -> 
     return (not eligible or name in eligible) and name not in excluded
 
 
-def is_no_send(tree: Tree, offer: int) -> bool:
+def is_no_send(tree: PlainTree, offer: int) -> bool:
     """Whether an offer of the tree means not to send."""
-    return tree[offer].offer == NO_SEND
+    name, _ = tree[offer]
+    return name == NO_SEND

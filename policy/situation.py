@@ -38,6 +38,8 @@ class OfferNode(NamedTuple):
 
 
 Tree = tuple[OfferNode, ...]
+PlainTree = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+"""The same without names for its parts, as records hold it."""
 Path = tuple[int, ...]
 """Indices of the choices made so far: () at the offer stage, (offer,), (offer, channel)."""
 
@@ -127,7 +129,7 @@ class Recorded(Protocol):
         """The send windows."""
 
     @property
-    def tree(self) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    def tree(self) -> PlainTree:
         """Everything that could be chosen."""
 
 

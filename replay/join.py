@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
-from policy.catalog import NO_SEND, Catalog
+from policy.catalog import Catalog
 from policy.catalog import Reward as RewardRule
+from policy.eligibility import is_no_send
 from policy.rollout import Arm
 from policy.situation import Path, Situation, situation_of
 from policy.vw import REWARD_MAX
@@ -158,7 +159,7 @@ def _closes_at_ms(decision: Decision, rule: RewardRule) -> float:
 
 
 def _is_no_send(decision: Decision) -> bool:
-    return not decision.stages or decision.tree[decision.stages[0].chosen][0] == NO_SEND
+    return not decision.stages or is_no_send(decision.tree, decision.stages[0].chosen)
 
 
 def _when(report: Delivery | Reward) -> tuple[int, int]:

@@ -7,8 +7,8 @@ from functools import lru_cache
 from decisionlog import DamagedRecord, Decision, DecisionLog, NoSendReason
 from decisionlog.ids import entropy, to_text
 from decisionlog.tables import ID_BYTES
-from policy.catalog import NO_SEND
 from policy.choice import choose
+from policy.eligibility import is_no_send
 from policy.errors import PolicyError
 from policy.registry import Registry
 from policy.rollout import HOLDOUT_VERSION, Arm
@@ -141,7 +141,7 @@ def _contradiction(decision: Decision) -> str | None:
 def _reason(decision: Decision) -> int:
     """Why nothing is to be sent, by all else that the record says; 0 if something is."""
     if decision.stages:
-        offer, _ = decision.tree[decision.stages[Stage.OFFER].chosen]
-        return NoSendReason.CHOSEN if offer == NO_SEND else 0
+        chosen = decision.stages[Stage.OFFER].chosen
+        return NoSendReason.CHOSEN if is_no_send(decision.tree, chosen) else 0
     is_holdout = decision.arm == Arm.HOLDOUT
     return NoSendReason.HOLDOUT if is_holdout else NoSendReason.NOTHING_ELIGIBLE

@@ -22,10 +22,9 @@ from decisionlog import (
     Stage,
 )
 from decisionlog.ids import entropy, time_ms, to_text
-from policy.catalog import NO_SEND
 from policy.choice import Choice, choose
 from policy.draw import pick
-from policy.eligibility import Suppression, eligibility
+from policy.eligibility import Suppression, eligibility, is_no_send
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
@@ -257,4 +256,4 @@ def _no_send_reason(share: ArmShare, situation: Situation, choice: Choice | None
         return NoSendReason.HOLDOUT
     if choice is None:
         return NoSendReason.NOTHING_ELIGIBLE
-    return NoSendReason.CHOSEN if situation.tree[choice.path[0]].offer == NO_SEND else 0
+    return NoSendReason.CHOSEN if is_no_send(situation.tree, choice.path[0]) else 0
