@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from policy.chain import Scale
 from policy.exploration import Exploration
-from policy.learning import learn, untrained
+from policy.learning import UNIT, Student
 from policy.policies import FloatArray, Policy, Uniform
-from policy.situation import Path, Situation, Stage
+from policy.situation import Path, Situation
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
 from replay.simulator.peers import Joint, Slots
@@ -50,35 +51,34 @@ class Still:
 
 
 class OnlineChain:
-    """The product's chain, learning at once from each outcome.
-
-    Its stages learn from the last to the first, since the later ones' values make the target of the
-    earlier ones.
-    """
+    """The product's chain, learning at once from each outcome."""
 
     version = "chain"
 
-    def __init__(self, exploration: Exploration | None = None) -> None:
-        """Makes an untrained chain, with the catalog's default exploration if none is given."""
-        self._chain = untrained(exploration or Exploration())
+    def __init__(self, exploration: Exploration | None = None, scale: Scale = UNIT) -> None:
+        """Makes an untrained chain.
+
+        Args:
+            exploration: the catalog's default if none is given.
+            scale: of the rewards to come.
+        """
+        self._student = Student(exploration or Exploration(), scale)
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self._chain.pmf(situation, path)
+        return self._student.chain.pmf(situation, path)
 
     def values(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self._chain.values(situation, path)
+        return self._student.chain.values(situation, path)
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
-        for stage in reversed(Stage):
-            learn(self._chain, stage, situation, path, reward)
-        self._chain.interactions += 1
+        self._student.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
-        self._chain.close()
+        self._student.close()
 
 
 # Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
