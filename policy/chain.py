@@ -9,7 +9,7 @@ from policy.exploration import Exploration
 from policy.policies import FloatArray
 from policy.scores import Scores
 from policy.situation import Path, Situation
-from policy.tables import Tables
+from policy.tables import Scorer, Tables
 from policy.vw import Weights
 
 REWARD_MAX = 1e9
@@ -69,6 +69,7 @@ class Chain:
         self.exploration = exploration
         self.scale = scale
         self.interactions = interactions
+        self._scorer = Scorer(weights)
         self._last = _Last()
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
@@ -87,6 +88,6 @@ class Chain:
         """The three stages of a choice share one set of tables."""
         last = self._last
         if last.situation is not situation:
-            last.tables = Tables(situation, self.weights)
+            last.tables = self._scorer.tables(situation)
             last.situation = situation
         return last.tables

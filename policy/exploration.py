@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.compiled import compiled
 from policy.errors import DivergedModelError
 from policy.matching import best_probabilities
 from policy.scores import Scores
@@ -52,11 +53,22 @@ class Exploration(BaseModel):
         Raises:
             DivergedModelError: if a value is not finite.
         """
-        if not (np.isfinite(scores.logits).all() and np.isfinite(scores.errors).all()):
+        if not (all_finite(scores.logits) and all_finite(scores.errors)):
             raise DivergedModelError
-        pmf = _KINDS[self.name](self, scores, interactions)
-        pmf = (1.0 - self.floor) * pmf + self.floor / len(scores.logits)
-        return np.asarray(pmf / pmf.sum(), dtype=np.float64)
+        return with_floor(_KINDS[self.name](self, scores, interactions), self.floor)
+
+
+@compiled
+def all_finite(numbers: FloatArray) -> bool:
+    """Whether none is infinite or NaN."""
+    return bool(np.isfinite(numbers).all())
+
+
+@compiled
+def with_floor(pmf: FloatArray, floor: float) -> FloatArray:
+    """Spreads a share of a pmf evenly, and makes it sum to 1 again where rounding has left it."""
+    mixed = (1.0 - floor) * pmf + floor / len(pmf)
+    return mixed / mixed.sum()
 
 
 def _matching(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:

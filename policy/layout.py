@@ -1,7 +1,6 @@
 """An eligible tree as arrays: its nodes one after the other, and the tokens of its options."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,8 @@ from policy.sides import Choices, choices
 from policy.situation import OfferNode, Tree
 
 MASK_BITS = 64
-TREES_KEPT = 256
+NODES_KEPT = 262_144
+"""Nodes of all layouts that are kept for a catalog: some hundred bytes each."""
 CATALOGS_KEPT = 16
 
 
@@ -44,11 +44,11 @@ class Layouts:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._by_identity = IdentityCache(lru_cache(maxsize=TREES_KEPT)(self._made), TREES_KEPT)
+        self._kept = IdentityCache(self._made, NODES_KEPT, lambda found: len(found.nodes.channels))
 
     def __call__(self, tree: Tree) -> Layout:
         """The layout of a tree."""
-        return self._by_identity(tree)
+        return self._kept(tree)
 
     def _made(self, tree: Tree) -> Layout:
         names = list(dict.fromkeys(node.channel for offer in tree for node in offer.channels))

@@ -192,9 +192,7 @@ class Registry:
         if weights.shape != (2, SIZE) or weights.dtype != np.float32:
             raise DamagedModelError(manifest.version, WEIGHTS)
         scale = Scale(manifest.reward_low, manifest.reward_high)
-        return Chain(
-            manifest.version, weights, manifest.exploration, scale, manifest.interactions
-        )
+        return Chain(manifest.version, weights, manifest.exploration, scale, manifest.interactions)
 
 
 def rules(catalog: Catalog) -> list[str]:

@@ -2,60 +2,83 @@
 
 import numpy as np
 
-from policy.blocks import (
-    PLAIN,
-    FloatArray,
-    Side,
-    affinity_sum,
-    base_sum,
-    option_sums,
-    pair_sums,
-)
+from policy.blocks import PLAIN, FloatArray, Table, affinity_sum
 from policy.catalog import NO_CHANNEL
-from policy.layout import layouts
+from policy.identity import IdentityCache
+from policy.layout import Layout, layouts
 from policy.scores import Scores
-from policy.sides import affinity_sides, context_side, window_choices
+from policy.sides import Choices, affinity_sides, context_side, window_choices
 from policy.situation import Path, Situation, Stage
 from policy.stages import (
-    Parts,
+    Timing,
     Uncertain,
     best_windows,
     channel_scores,
-    node_sums,
     offer_scores,
+    sum_parts,
+    sum_timing,
     window_scores,
 )
 from policy.vw import Weights
 
 # More context must not mean more exploration: the prior precision grows with it.
 CONTEXT_TOKENS_PER_PRECISION = 3
+TIMINGS_KEPT = 4_000_000
+"""Numbers in all timings that are kept for a model: 32 MB."""
+
+
+class Scorer:
+    """One state of a regression's weights, ready to score situations."""
+
+    def __init__(self, weights: Weights) -> None:
+        """Takes weights that do not change any more, shape (2, 2**18)."""
+        self.weights, self.squares = weights
+        # Send windows move on by the hour, and trees are few: most requests share their timing.
+        self.timing = IdentityCache(
+            self._timing, TIMINGS_KEPT, lambda found: found.offers.size + found.channels.size
+        )
+
+    def tables(self, situation: Situation) -> "Tables":
+        """The scores of a situation, whose tree must not be empty."""
+        return Tables(situation, self)
+
+    def _timing(self, layout: Layout, windows: Choices) -> Timing:
+        return sum_timing(self.weights, layout.offers.whole, layout.channels.whole, windows.whole)
 
 
 class Tables:
     """The scores of everything eligible in one situation."""
 
-    def __init__(self, situation: Situation, weights: Weights) -> None:
-        """Sums up all that the three stages need.
-
-        Args:
-            situation: its tree must not be empty.
-            weights: of the regression, shape (2, 2**18).
-        """
+    def __init__(self, situation: Situation, scorer: Scorer) -> None:
         self._situation = situation
-        table, self._squares = weights
-        self._context = context_side(situation)
-        self._layout = layouts(situation.catalog)(situation.tree)
-        self._windows = window_choices(situation)
+        self._layout = layout = layouts(situation.catalog)(situation.tree)
         self._affinities = affinity_sides(situation)
-        self._precision = max(1.0, len(self._context.hashes) / CONTEXT_TOKENS_PER_PRECISION)
-        self._parts = self._summed(table)
-        self._best = best_windows(self._parts, self._layout.nodes)
+        context, windows = context_side(situation), window_choices(situation)
+        self._parts = sum_parts(
+            scorer.weights,
+            context,
+            layout.nodes,
+            layout.offers.whole,
+            layout.channels.whole,
+            windows.whole,
+            self._affinity(scorer.weights, PLAIN),
+            scorer.timing(layout, windows),
+        )
+        self._best = best_windows(self._parts, layout.nodes)
+        self._uncertain = Uncertain(
+            scorer.squares,
+            max(1.0, len(context.hashes) / CONTEXT_TOKENS_PER_PRECISION),
+            context,
+            layout.offers.distinct,
+            layout.channels.distinct,
+            windows.distinct,
+        )
 
     def scores(self, path: Path) -> Scores:
         """The eligible actions after `path`, each with the best that can follow it."""
-        nodes, uncertain = self._layout.nodes, self._uncertain()
+        nodes, uncertain = self._layout.nodes, self._uncertain
         if not path:
-            affinities = self._affinity(self._squares, self._precision)
+            affinities = self._affinity(uncertain.squares, uncertain.precision)
             return Scores(*offer_scores(self._best, nodes, uncertain, affinities))
         if len(path) == Stage.CHANNEL:
             return Scores(*channel_scores(self._best, nodes, uncertain, path[0]))
@@ -64,32 +87,7 @@ class Tables:
             return Scores(self._best.logits[node : node + 1], np.ones(1))
         return Scores(*window_scores(self._parts, nodes, uncertain, path[0], node))
 
-    def _summed(self, table: FloatArray) -> Parts:
-        context, layout = self._context, self._layout
-        offers, channels = layout.offers.whole, layout.channels.whole
-        windows = self._windows.whole
-        return Parts(
-            base_sum(table, context),
-            option_sums(table, PLAIN, context, offers) + self._affinity(table, PLAIN),
-            option_sums(table, PLAIN, context, channels),
-            option_sums(table, PLAIN, context, windows),
-            node_sums(table, PLAIN, context, offers, channels, layout.nodes),
-            pair_sums(table, PLAIN, channels, windows),
-            pair_sums(table, PLAIN, offers, windows),
-        )
-
-    def _uncertain(self) -> Uncertain:
-        layout = self._layout
-        return Uncertain(
-            self._squares,
-            self._precision,
-            self._context,
-            layout.offers.distinct,
-            layout.channels.distinct,
-            self._windows.distinct,
-        )
-
-    def _affinity(self, table: FloatArray, precision: float) -> FloatArray:
+    def _affinity(self, table: Table, precision: float) -> FloatArray:
         """Sums of what the request says of single offers; 0 for the others."""
         sums = np.zeros(len(self._situation.tree))
         for offer, facts in self._affinities.items():

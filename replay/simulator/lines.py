@@ -61,10 +61,7 @@ def slates_lines(situation: Situation, labels: Iterable[Label] = ()) -> list[str
         for slot, texts in enumerate(_slot_actions(situation.tree))
         for text in texts
     ]
-    slots = [
-        f"slates slot {label.chosen}:{number_text(label.probability)} |"
-        for label in told
-    ]
+    slots = [f"slates slot {label.chosen}:{number_text(label.probability)} |" for label in told]
     return [
         f"slates shared {cost}{_context(situation)}",
         *actions,
