@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from policy.chain import Scale
 from policy.exploration import Exploration
-from policy.learning import UNIT, Student
+from policy.extent import Extent
+from policy.learning import Student, terms_of
 from policy.policies import FloatArray, Policy, Uniform
 from policy.situation import Path, Situation
+from policy.tokens import example_text
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
 from replay.simulator.peers import Joint, Slots
@@ -16,6 +17,10 @@ from replay.simulator.peers import Joint, Slots
 CROSSED = "-q co -q cn -q cw -q on -q nw -q ow --cubic con -b 18"
 # A slot sees only its own action: there is nothing else to cross.
 SLOTTED = "-q co -q cn -q cw -b 18"
+LOOKS_FROM = 128
+"""Outcomes before the chain looks at the rewards' dispersion."""
+MISTAKEN = 1.5
+"""A dispersion that differs by this factor makes it learn again."""
 
 
 class Learner(Policy, Protocol):
@@ -51,18 +56,20 @@ class Still:
 
 
 class OnlineChain:
-    """The product's chain, learning at once from each outcome."""
+    """The product's chain, learning at once from each outcome.
+
+    How rewards are scaled has to be known before learning. So it learns all again, as a training run
+    does, when rewards turn out to be other than it took them for; it begins with 0 and 1.
+    """
 
     version = "chain"
 
-    def __init__(self, exploration: Exploration | None = None, scale: Scale = UNIT) -> None:
-        """Makes an untrained chain.
-
-        Args:
-            exploration: the catalog's default if none is given.
-            scale: of the rewards to come.
-        """
-        self._student = Student(exploration or Exploration(), scale)
+    def __init__(self, exploration: Exploration | None = None) -> None:
+        """Makes an untrained chain, with the catalog's default exploration if none is given."""
+        self._exploration = exploration or Exploration()
+        self._student = Student(self._exploration)
+        self._extent = Extent()
+        self._lived: list[tuple[Situation, Path, float]] = []
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
@@ -74,11 +81,31 @@ class OnlineChain:
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
-        self._student.learn(situation, path, reward)
+        self._lived.append((situation, path, reward))
+        self._extent.add(reward, terms_of(situation, path))
+        if self._is_mistaken(reward):
+            self._learn_again()
+        else:
+            self._student.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
         self._student.close()
+
+    def _is_mistaken(self, reward: float) -> bool:
+        scale, count = self._student.scale, self._extent.count
+        if not scale.low <= reward <= scale.high:
+            return True
+        # Looking at each doubling, all looks together cost as much as one run.
+        is_doubled = count >= LOOKS_FROM and count & (count - 1) == 0
+        ratio = self._extent.scale.dispersion / scale.dispersion
+        return is_doubled and not 1.0 / MISTAKEN < ratio < MISTAKEN
+
+    def _learn_again(self) -> None:
+        self._student.close()
+        self._student = Student(self._exploration, self._extent.scale, self._extent.terms)
+        for situation, path, reward in self._lived:
+            self._student.learn_text(example_text(situation, path), reward)
 
 
 # Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
