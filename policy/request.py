@@ -39,8 +39,8 @@ def check_request(request: Request, catalog: Catalog) -> None:
     zone(request.time_zone or catalog.send_times.time_zone)
     check_features(request.features, "features")
     _check_offer_features(request, catalog)
-    for name in ("eligible_offers", "excluded_offers"):
-        _check_names(name, getattr(request, name), _offers(catalog), "UNKNOWN_OFFER")
+    _check_offers("eligible_offers", request.eligible_offers, catalog)
+    _check_offers("excluded_offers", request.excluded_offers, catalog)
     for name in ("eligible_channels", "excluded_channels"):
         _check_names(name, getattr(request, name), catalog.channels, "UNKNOWN_CHANNEL")
     _check_times(request)
@@ -56,6 +56,11 @@ def _check_offer_features(request: Request, catalog: Catalog) -> None:
         if offer not in known:
             _refuse("UNKNOWN_OFFER", f"offer_features[{offer[:64]}]", "is not in the catalog")
         check_features(features, f"offer_features[{offer}]")
+
+
+def _check_offers(field_name: str, names: tuple[str, ...], catalog: Catalog) -> None:
+    if names:  # mostly there are none, and a catalog may have thousands
+        _check_names(field_name, names, _offers(catalog), "UNKNOWN_OFFER")
 
 
 def _check_names(field_name: str, names: Iterable[str], known: Iterable[str], reason: str) -> None:
