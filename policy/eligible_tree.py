@@ -11,9 +11,9 @@ from functools import lru_cache
 from policy.catalog import NO_CHANNEL, NO_SEND, Catalog
 from policy.reasons import BYPASSABLE
 from policy.request import Request
-from policy.send_times import TICK_MS, grid, validity_mask, window_mask
+from policy.send_times import TICK_MS, grid, validity_mask, validity_ms, window_mask
 from policy.situation import ChannelNode, Grid, OfferNode, Tree
-from policy.steps import Barred, Checks, validity_ms
+from policy.steps import Barred, Checks
 
 CATALOGS_MAX = 32
 TREES_MAX = 128
@@ -174,7 +174,7 @@ def _shape(catalog: Catalog) -> _Shape:
         for name, offer in catalog.offers.items()
     }
     dated = (
-        (place, *validity_ms(offer))
+        (place, *validity_ms(offer.valid_from, offer.valid_until))
         for place, offer in enumerate(catalog.offers.values())
         if offer.valid_from or offer.valid_until
     )

@@ -1,6 +1,6 @@
 """Send windows in the subject's own zone, and which of them lie in quiet hours or days."""
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,9 @@ from policy.zones import is_zone
 MINUTE_MS = 60_000
 DAY_MINUTES = 1440
 TICK_MS = TICK_MINUTES * MINUTE_MS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_FOR_EVER_MS = 1 << 62
 
 
 @lru_cache(maxsize=1024)
@@ -48,6 +51,12 @@ def validity_mask(windows: Grid, from_ms: int, until_ms: int) -> int:
     ended = (until_ms - windows.start_ms) // windows.step_ms
     count = min(max(ended, 0), len(windows.local_minutes))
     return windows.between(from_ms, windows.send_before_ms(count - 1)) if count else 0
+
+
+def validity_ms(from_: datetime | None, until: datetime | None) -> tuple[int, int]:
+    """Validity dates as Unix time; where one is missing, so early or late that it never matters."""
+    from_ms = -((_EPOCH - from_) // _MS) if from_ else 0
+    return from_ms, (until - _EPOCH) // _MS if until else _FOR_EVER_MS
 
 
 def awake_mask(channel: Channel, zone_name: str, windows: Grid) -> int:

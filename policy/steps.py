@@ -6,18 +6,13 @@ them fast for all offers at once; `policy.suppressions` walks them one by one to
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from policy.bars import Bar
-from policy.catalog import Catalog, Offer
+from policy.catalog import Catalog
 from policy.reasons import BYPASSABLE, ORDER, Reason
 from policy.request import Request
-from policy.send_times import awake_mask, validity_mask, window_mask
+from policy.send_times import awake_mask, validity_mask, validity_ms, window_mask
 from policy.situation import Grid
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
-_FOR_EVER_MS = 1 << 62
 
 Step = tuple[Reason, int]
 """A rule, and the windows that it allows as a bit mask."""
@@ -71,7 +66,10 @@ class Checks:
         wanted = is_listed(name, request.eligible_offers, request.excluded_offers)
         return [
             (Reason.CALLER, self.every if wanted else 0),
-            (Reason.OFFER_NOT_VALID, validity_mask(self.windows, *validity_ms(offer))),
+            (
+                Reason.OFFER_NOT_VALID,
+                validity_mask(self.windows, *validity_ms(offer.valid_from, offer.valid_until)),
+            ),
             *self._bars(
                 one
                 for one in self.barred
@@ -130,13 +128,6 @@ def barred_windows(bars: Iterable[Bar], windows: Grid) -> tuple[Barred, ...]:
 def is_listed(name: str, eligible: tuple[str, ...], excluded: tuple[str, ...]) -> bool:
     """Whether the caller's lists allow a name."""
     return (not eligible or name in eligible) and name not in excluded
-
-
-def validity_ms(offer: Offer) -> tuple[int, int]:
-    """From when, and until before when, an offer is valid: Unix time."""
-    from_ms = -((_EPOCH - offer.valid_from) // _MS) if offer.valid_from else 0
-    until_ms = (offer.valid_until - _EPOCH) // _MS if offer.valid_until else _FOR_EVER_MS
-    return from_ms, until_ms
 
 
 def _rank(step: Step) -> int:
