@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from policy.catalog import Catalog
 from policy.catalog_rules import DAY_MS, History
 from policy.features import Features
+from policy.request import HISTORY_PREFIX
 from policy.standing import NO_STANDING, Contact, Standing, counted
 
-PREFIX = "history."
 DAYS = (7, 30)
 
 
@@ -53,7 +53,7 @@ def _events(
 def _counters(kind: str, channel: str, age_ms: int) -> Iterator[str]:
     for days in DAYS:
         if 0 <= age_ms < days * DAY_MS:
-            yield f"{PREFIX}{kind}_{days}d.{channel}"
+            yield f"{HISTORY_PREFIX}{kind}_{days}d.{channel}"
 
 
 def _last(sent: list[Contact], now_ms: int) -> dict[str, float | str]:
@@ -61,4 +61,7 @@ def _last(sent: list[Contact], now_ms: int) -> dict[str, float | str]:
         return {}
     last = sent[-1]
     days = (now_ms - last.send_time_ms) / DAY_MS
-    return {f"{PREFIX}days_since_send": round(days, 3), f"{PREFIX}last_channel": last.channel}
+    return {
+        f"{HISTORY_PREFIX}days_since_send": round(days, 3),
+        f"{HISTORY_PREFIX}last_channel": last.channel,
+    }

@@ -9,6 +9,8 @@ from policy.features import Features, check_features
 from policy.send_times import zone
 
 AHEAD_DAYS_MAX = 366
+HISTORY_PREFIX = "history."
+"""Names of features that begin so are those of `policy.history`."""
 _DAY_MS = 86_400_000
 
 
@@ -38,6 +40,7 @@ def check_request(request: Request, catalog: Catalog) -> None:
     """
     zone(request.time_zone or catalog.send_times.time_zone)
     check_features(request.features, "features")
+    _check_reserved(request.features)
     _check_offer_features(request, catalog)
     _check_offers("eligible_offers", request.eligible_offers, catalog)
     _check_offers("excluded_offers", request.excluded_offers, catalog)
@@ -56,6 +59,13 @@ def _check_offer_features(request: Request, catalog: Catalog) -> None:
         if offer not in known:
             _refuse("UNKNOWN_OFFER", f"offer_features[{offer[:64]}]", "is not in the catalog")
         check_features(features, f"offer_features[{offer}]")
+
+
+def _check_reserved(features: Features) -> None:
+    for name in features:
+        if name.startswith(HISTORY_PREFIX):
+            problem = f"begins with {HISTORY_PREFIX!r}, which is kept for features of the service"
+            _refuse("INVALID_FIELD", f"features[{name}]", problem)
 
 
 def _check_offers(field_name: str, names: tuple[str, ...], catalog: Catalog) -> None:
