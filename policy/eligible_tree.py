@@ -123,9 +123,10 @@ def _changed(
         if from_ms > windows.earliest_ms or until_ms < end_ms:
             closed[place] = ~validity_mask(windows, from_ms, until_ms)
     for one in barred:
-        for name in one.offers or ():
-            place = shape.places[name]
-            closed[place] = closed.get(place, 0) | (one.windows if one.channels is None else 0)
+        # A bar may name an offer of an earlier catalog, one that a subject once responded to.
+        for name in (one.offers or frozenset()) & shape.places.keys():
+            gone = one.windows if one.channels is None else 0
+            closed[shape.places[name]] = closed.get(shape.places[name], 0) | gone
     pairs = [one for one in barred if one.channels is not None]
     for place, gone in closed.items():
         name = shape.names[place]

@@ -1,7 +1,6 @@
 """The rules as the catalog's words have them, looked at window by window: slow and plain."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
 from math import ceil
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,7 @@ from policy.standing import NO_STANDING, NOTHING_SPENT, Contact, Spent, Standing
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-QUARTER = timedelta(minutes=15)
+QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 Plain = dict[str, dict[str, tuple[int, ...]]]
 
 
@@ -64,8 +63,8 @@ class Reference:
                 self._over(cap, offer, channel, send_ms) for cap in self._catalog.caps
             ),
             Reason.MINIMUM_GAP: self._too_close(channel, send_ms),
-            Reason.BUDGET_SPENT: self._unpaid(self._catalog.offers[offer].budget, offer, send_ms)
-            or self._unpaid(self._catalog.channels[channel].budget, channel, send_ms),
+            Reason.BUDGET_SPENT: self._unpaid("offer", offer, send_ms)
+            or self._unpaid("channel", channel, send_ms),
             Reason.EXCLUSION_GROUP: self._excluded(offer, send_ms),
             Reason.COOL_DOWN: any(
                 self._cooling(rule, offer, channel, send_ms) for rule in self._catalog.cool_downs
@@ -128,24 +127,21 @@ class Reference:
             and (not rule.same_channel or one.channel == channel)
         )
 
-    def _unpaid(self, budget: Budget | None, name: str, send_ms: int) -> bool:
-        if budget is None:
-            return False
+    def _unpaid(self, kind: str, name: str, send_ms: int) -> bool:
+        offers, channels = self._catalog.offers, self._catalog.channels
+        budget = offers[name].budget if kind == "offer" else channels[name].budget
+        return budget is not None and self._is_too_much(budget, (kind, name), send_ms)
+
+    def _is_too_much(self, budget: Budget, owner: tuple[str, str], send_ms: int) -> bool:
         zone = ZoneInfo(self._catalog.send_times.time_zone)
         day = utc(send_ms).astimezone(zone).date()
         begin, end = first_moment(day, zone), first_moment(day + timedelta(days=1), zone)
-        kind = "offer" if budget is getattr(self._catalog.offers.get(name), "budget", 0) else ""
-        messages = list(self._spent.get((kind or "channel", name, day.toordinal()), [0] * 25))
-        slot = int((utc(send_ms) - begin) / timedelta(hours=1))
-        messages[slot] += 1
-        for last in range(slot, 25):
-            share = min(
-                Fraction((last + 1) * timedelta(hours=1) // QUARTER, (end - begin) // QUARTER), 1
-            )
-            allowed = ceil(budget.per_day * share) if budget.pacing == "even" else budget.per_day
-            if sum(messages[: last + 1]) > allowed:
-                return True
-        return False
+        messages = list(self._spent.get((*owner, day.toordinal()), [0] * 25))
+        messages[(utc(send_ms) - begin) // HOUR] += 1
+        return any(
+            sum(messages[: slot + 1]) > allowed_by(budget, (slot + 1) * HOUR / (end - begin))
+            for slot in range((utc(send_ms) - begin) // HOUR, 25)
+        )
 
     def _offer_allowed(self, name: str) -> bool:
         listed = self._request.eligible_offers
@@ -195,6 +191,14 @@ class Reference:
         if hours.start < hours.end:
             return hours.start <= clock < hours.end
         return clock >= hours.start or clock < hours.end
+
+
+def allowed_by(budget: Budget, share: float) -> int:
+    """Messages that may be sent until so much of a day has passed."""
+    if budget.pacing == "none":
+        return budget.per_day
+    # Shares are of at most 100 quarters of an hour: less than a millionth more is no share more.
+    return ceil(budget.per_day * min(share, 1.0) - 1e-6)
 
 
 def utc(moment_ms: int) -> datetime:

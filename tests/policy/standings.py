@@ -62,11 +62,11 @@ def standings(now_ms: int) -> st.SearchStrategy[Standing]:
 @st.composite
 def spendings(draw: st.DrawFn, catalog: Catalog, now_ms: int) -> Spent:
     """Budgets of the days around a moment, most of them nearly spent."""
-    held = {"offer": catalog.offers, "channel": catalog.channels}
+    held = {"offer": list(catalog.offers), "channel": list(catalog.channels)}
     today = now_ms // DAY_MS + 719_163  # the ordinal of 1970-01-01
     found = {}
-    for kind, holders in held.items():
-        for name in holders:
+    for kind, names in held.items():
+        for name in names:
             for day in range(today - 1, today + 4):
                 if draw(st.booleans()):
                     found[kind, name, day] = draw(hour_slots())

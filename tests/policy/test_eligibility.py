@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from policy.admission import is_still_allowed
 from policy.catalog import NO_SEND, Catalog, parse_catalog
-from policy.eligibility import Reason, eligibility, is_no_send
+from policy.eligibility import Reason, Suppression, eligibility, is_no_send
 from policy.request import Request
 from policy.situation import bits
 from policy.standing import NO_STANDING, NOTHING_SPENT, Spent, Standing
 from tests.policy.catalogs import minimal, toml
 from tests.policy.reference import Plain, Reference
 from tests.policy.situations import catalogs, requests
-from tests.policy.standings import spendings, standings
+from tests.policy.standings import Contact, Response, spendings, standing_of, standings
 
 Case = tuple[Request, Catalog, Standing, Spent]
 
@@ -88,24 +88,26 @@ def test_what_is_not_in_the_tree_has_a_reason(case: Case) -> None:
 @given(cases())
 def test_critical_bypasses_quiet_hours_and_caps_and_nothing_else(case: Case) -> None:
     """A critical request sees the tree of a catalog without quiet times, caps and gaps."""
-    request, catalog, *known = case
+    request, catalog, standing, spent = case
     loud = {"quiet_hours": None, "quiet_days": (), "minimum_gap_hours": None}
     channels = {name: one.model_copy(update=loud) for name, one in catalog.channels.items()}
     contacts = catalog.contacts.model_copy(update={"minimum_gap_hours": None})
     bare = catalog.model_copy(update={"channels": channels, "caps": (), "contacts": contacts})
     critical = replace(request, critical=True)
-    assert plain(critical, catalog, *known) == plain(replace(request, critical=False), bare, *known)
-    reasons = {item.reason for item in eligibility(critical, catalog, *known).suppressions}
+    assert plain(critical, catalog, standing, spent) == plain(
+        replace(request, critical=False), bare, standing, spent
+    )
+    reasons = {item.reason for item in eligibility(critical, catalog, standing, spent).suppressions}
     assert not reasons & {Reason.QUIET_HOURS, Reason.CAP_REACHED, Reason.MINIMUM_GAP}
 
 
 @given(cases())
 def test_what_was_bypassed_is_what_would_have_forbidden_it(case: Case) -> None:
     """A critical message bypassed just the rules that keep it from a request that is not."""
-    request, catalog, *known = case
-    found = eligibility(replace(request, critical=True), catalog, *known)
-    normal = plain(replace(request, critical=False), catalog, *known)
-    reference = Reference(request, catalog, *known)
+    request, catalog, standing, spent = case
+    found = eligibility(replace(request, critical=True), catalog, standing, spent)
+    normal = plain(replace(request, critical=False), catalog, standing, spent)
+    reference = Reference(request, catalog, standing, spent)
     for node in found.situation.tree[: len(found.situation.tree) - (catalog.no_send is not None)]:
         for channel, windows in node.channels:
             for window in bits(windows):
@@ -115,7 +117,9 @@ def test_what_was_bypassed_is_what_would_have_forbidden_it(case: Case) -> None:
                 allowed = window in normal.get(node.offer, {}).get(channel, ())
                 assert allowed == (not told)
                 ask = replace(request, critical=False)
-                assert not eligibility(ask, catalog, *known).bypassed(node.offer, channel, window)
+                assert not eligibility(ask, catalog, standing, spent).bypassed(
+                    node.offer, channel, window
+                )
 
 
 @given(cases())
@@ -240,6 +244,111 @@ def test_each_rule_has_its_reason(
     """The caller learns which rule kept what back."""
     request = replace(Request(now_ms=NOON_MS), **asked)  # type: ignore[arg-type]
     assert reasons(request, **tables) == expected
+
+
+HOUR_MS = 3_600_000
+TODAY = datetime(2026, 6, 10, tzinfo=UTC).toordinal()
+SENT = Contact("a", "email", NOON_MS - HOUR_MS)
+SPENT = {("offer", "a", TODAY): (9,) * 25, ("channel", "email", TODAY): (9,) * 25}
+PAIR = {"a": {"channels": ["email"]}, "b": {"channels": ["email"]}}
+PER_DAY = {"budget": {"per_day": 9}}
+CAP = {"messages": 1, "days": 1}
+OUT = ("a", "", Reason.NO_CHANNEL)
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"caps": [CAP]}, {("", "email", Reason.CAP_REACHED), OUT}),
+        ({"caps": [{**CAP, "channel": "email"}]}, {("", "email", Reason.CAP_REACHED), OUT}),
+        ({"caps": [{**CAP, "offer": "a"}]}, {("a", "", Reason.CAP_REACHED)}),
+        (
+            {"caps": [{**CAP, "offer": "a", "channel": "email"}]},
+            {("a", "email", Reason.CAP_REACHED), OUT},
+        ),
+        (
+            {"contacts": {"minimum_gap_hours": 2}},
+            {("", "email", Reason.MINIMUM_GAP), OUT},
+        ),
+        (
+            {"channels": {"email": {"minimum_gap_hours": 2}}},
+            {("", "email", Reason.MINIMUM_GAP), OUT},
+        ),
+        ({"channels": {"email": PER_DAY}}, {("", "email", Reason.BUDGET_SPENT), OUT}),
+        (
+            {"offers": {"a": {"channels": ["email"], **PER_DAY}}},
+            {("a", "", Reason.BUDGET_SPENT)},
+        ),
+        (
+            {"offers": PAIR, "exclusion_groups": {"g": {"offers": ["a", "b"], "days": 1}}},
+            {("b", "", Reason.EXCLUSION_GROUP)},
+        ),
+        (
+            {"cool_downs": [{"after": "order", "days": 1}]},
+            {("", "email", Reason.COOL_DOWN), OUT},
+        ),
+        (
+            {"cool_downs": [{"after": "order", "days": 1, "same_offer": True}]},
+            {("a", "", Reason.COOL_DOWN)},
+        ),
+        (
+            {"caps": [CAP], "contacts": {"minimum_gap_hours": 2}, "channels": {"email": PER_DAY}},
+            {("", "email", Reason.CAP_REACHED), OUT},
+        ),
+        (
+            {"caps": [CAP], "channels": {"email": QUIET_NOW}},
+            {("", "email", Reason.QUIET_HOURS), OUT},
+        ),
+    ],
+)
+def test_each_rule_about_contacts_has_its_reason(
+    tables: dict[str, object], expected: set[tuple[str, str, Reason]]
+) -> None:
+    """One message and an order an hour ago, and budgets that are spent; the first rule is named."""
+    catalog = parse_catalog(toml(minimal(**tables)))
+    standing = standing_of(SENT, Response("order", "a", "email", NOON_MS - HOUR_MS))
+    found = eligibility(Request(NOON_MS), catalog, standing, SPENT).suppressions
+    assert {(item.offer, item.channel, item.reason) for item in found} == expected
+
+
+def test_rules_that_leave_nothing_together_name_the_one_after_which_nothing_was_left() -> None:
+    """Quiet until 14:00, a gap until 17:00 and five windows: the gap took the last ones."""
+    tables = minimal(
+        channels={"email": QUIET_NOW},
+        contacts={"minimum_gap_hours": 6},
+        send_times={"windows": 5},
+    )
+    found = eligibility(Request(NOON_MS), parse_catalog(toml(tables)), standing_of(SENT))
+    assert Suppression("", "email", Reason.MINIMUM_GAP) in found.suppressions
+
+
+def test_a_cap_closes_the_windows_it_must_and_no_others() -> None:
+    """One message a day: after one at 11:00 the next windows open at 11:00 tomorrow."""
+    catalog = parse_catalog(toml(minimal(caps=[CAP], send_times={"windows": 48})))
+    windows = plain(Request(NOON_MS), catalog, standing_of(SENT))["a"]["email"]
+    assert windows == tuple(range(23, 48))
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"channels": {"email": PER_DAY}},
+        {"offers": PAIR, "exclusion_groups": {"g": {"offers": ["a", "b"], "days": 1}}},
+        {"cool_downs": [{"after": "order", "days": 1}]},
+    ],
+)
+def test_critical_never_bypasses_budgets_exclusion_and_cool_downs(
+    tables: dict[str, object],
+) -> None:
+    """What is not a cap, a gap or a quiet hour holds for critical messages, too."""
+    catalog = parse_catalog(toml(minimal(**tables)))
+    standing = standing_of(SENT, Response("order", "a", "email", NOON_MS - HOUR_MS))
+    found = [
+        eligibility(Request(NOON_MS, critical=critical), catalog, standing, SPENT).situation.tree
+        for critical in (False, True)
+    ]
+    assert found[0] == found[1]
+    assert "b" not in [node.offer for node in found[1]]
 
 
 def test_nothing_eligible_is_an_empty_tree() -> None:
