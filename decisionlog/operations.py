@@ -119,8 +119,7 @@ def _store_decision(draft: Draft, new: NewDecision) -> Decision:
     if stored is not None and stored != new.value:
         raise DecisionIdReused(decision_id)
     if stored is None:
-        if new.contact is not None:
-            reserve(draft, new.contact)
+        reserve(draft, new.decision, new.contact)
         draft.put(Table.DECISIONS, decision_id, new.value)
         draft.tally(Counter.DECISIONS)
     if new.request_key is not None:

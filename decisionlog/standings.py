@@ -36,7 +36,7 @@ from decisionlog.contacts import (
 )
 from decisionlog.drafts import Draft, Lookup
 from decisionlog.errors import AdmissionFailed, ContactRefused
-from decisionlog.records import Delivery, Reward
+from decisionlog.records import Decision, Delivery, Reward
 from decisionlog.tables import Table, budget_key
 
 _NOTHING_SENT = (0,) * HOURS
@@ -105,25 +105,35 @@ def _sent(rows: Lookup, budget: BudgetKey) -> tuple[int, ...]:
     return _NOTHING_SENT if value is None else decode_budget(budget, value)
 
 
-def reserve(draft: Draft, new: NewContact) -> None:
-    """Ask whether a contact may be made, and count it.
+def reserve(draft: Draft, decision: Decision, new: NewContact | None) -> None:
+    """Ask whether a new decision's contact may be made, and count it.
+
+    A report that came before its decision counts from now on.
 
     Raises:
         ContactRefused: It may not; nothing was written.
         AdmissionFailed: Asking failed; nothing was written.
         DamagedRecord: What is there cannot be read; nothing was written.
     """
-    reservation = new.reservation
+    early = _reservation(draft, decision.decision_id)
+    if new is not None:
+        _reserve(draft, new, early)
+    elif early is not None:
+        after = replace(early, subject=decision.subject)
+        standing = read_standing(draft, after.subject)
+        _settle(draft, standing, early, after, encode_reservation(after))
+
+
+def _reserve(draft: Draft, new: NewContact, early: Reservation | None) -> None:
+    reservation, value = new.reservation, new.value
     standing = read_standing(draft, reservation.subject)
     if new.admit is not None:
         _ask(draft, reservation, new.admit, standing)
-    if reservation.contact is not None:
-        before = _reservation(draft, reservation.decision_id)
-        if before is None:
-            _settle(draft, standing, None, reservation, new.value)
-        else:
-            after = replace(reservation, report=before.report)
-            _settle(draft, standing, before, after, encode_reservation(after))
+    if early is not None:
+        reservation = replace(reservation, report=early.report)
+        value = encode_reservation(reservation)
+    if early is not None or reservation.contact is not None:
+        _settle(draft, standing, early, reservation, value)
     if new.audit_value is not None:
         draft.put(Table.AUDIT, reservation.decision_id, new.audit_value)
 
