@@ -62,6 +62,8 @@ class Taken:
     """Reports that were taken before and are not stored again."""
     rewards_repeated: int
     """Reports that were taken before and are not stored again."""
+    contacts: int
+    """Messages that decisions reserved."""
 
 
 def _now_ms() -> int:
@@ -345,6 +347,7 @@ class DecisionLog:
                 rewards=schema.count(transaction, Counter.REWARDS),
                 deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
                 rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
+                contacts=schema.count(transaction, Counter.CONTACTS),
             )
 
     def created_at_ms(self) -> int:

@@ -37,7 +37,7 @@ from decisionlog.contacts import (
 from decisionlog.drafts import Draft, Lookup
 from decisionlog.errors import AdmissionFailed, ContactRefused
 from decisionlog.records import Decision, Delivery, Reward
-from decisionlog.tables import Table, budget_key
+from decisionlog.tables import Counter, Table, budget_key
 
 _NOTHING_SENT = (0,) * HOURS
 _Write = tuple[Table, bytes, bytes]
@@ -134,6 +134,8 @@ def _reserve(draft: Draft, new: NewContact, early: Reservation | None) -> None:
         value = encode_reservation(reservation)
     if early is not None or reservation.contact is not None:
         _settle(draft, standing, early, reservation, value)
+    if reservation.contact is not None:
+        draft.tally(Counter.CONTACTS)
     if new.audit_value is not None:
         draft.put(Table.AUDIT, reservation.decision_id, new.audit_value)
 

@@ -51,6 +51,7 @@ class Counter(StrEnum):
     REWARDS = "rewards_stored"
     DELIVERIES_REPEATED = "deliveries_repeated"
     REWARDS_REPEATED = "rewards_repeated"
+    CONTACTS = "contacts_reserved"
 
     __hash__ = str.__hash__
 
