@@ -16,6 +16,7 @@ from decisionlog import (
     Grid,
     Keys,
     NoSendReason,
+    Proposal,
     ReportOutcome,
     RequestIdReused,
     Reward,
@@ -110,7 +111,7 @@ class Engine:
         serving = self._serving()
         answers = [self._prepare(ask, serving) for ask in asks]
         new = {
-            index: (answer.decision, self._request_key(ask))
+            index: Proposal(answer.decision, self._request_key(ask))
             for index, (ask, answer) in enumerate(zip(asks, answers, strict=True))
             if isinstance(ask, Ask) and isinstance(answer, Answer) and not answer.repeated
         }

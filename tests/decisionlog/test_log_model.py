@@ -18,6 +18,7 @@ from decisionlog import (
     Delivery,
     DeliveryIdReused,
     DeliveryStatus,
+    Proposal,
     ReportOutcome,
     RequestIdReused,
     Reward,
@@ -31,7 +32,8 @@ times_ms = st.integers(1, 3)
 request_keys = st.none() | st.sampled_from([b"p" * 16, b"q" * 16])
 digests = st.sampled_from([b"d" * 16, b"e" * 16])
 
-offered_decisions = st.tuples(
+offered_decisions = st.builds(
+    Proposal,
     st.builds(
         lambda number, digest, arm: replace(
             DECISION, decision_id=decision_id(number), request_digest=digest, arm=arm
@@ -168,9 +170,9 @@ class LogMachine(RuleBasedStateMachine):
         rmtree(self.directory)
 
     @rule(offered=st.lists(offered_decisions, max_size=4))
-    def record(self, offered: list[tuple[Decision, bytes | None]]) -> None:
+    def record(self, offered: list[Proposal]) -> None:
         """Record a batch."""
-        expected = [self.reference.record(*each) for each in offered]
+        expected = [self.reference.record(each.decision, each.request_key) for each in offered]
         assert typed(self.log.record(offered)) == expected
 
     @rule(reports=st.lists(deliveries, max_size=4))

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cli.main import app
+from decisionlog.contacts import STANDING_DAYS, STANDING_LENGTH_MAX
 from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, parse_catalog
 from policy.catalog_fields import Name
 from policy.errors import CatalogError
@@ -168,6 +169,14 @@ def test_limits_are_the_documented_ones() -> None:
     ]
     for row, limits in zip(OPERATIONS.tables("Limits")[0], numbers, strict=True):
         assert {f"{limit:,}" for limit in limits} <= set(re.findall(r"\d[\d,]*\d", row[1]))
+
+
+def test_bounds_of_standings_are_the_documented_ones() -> None:
+    """Operations say how many contacts of a subject are kept, and for how long."""
+    plain = " ".join(OPERATIONS.prose.split())
+    kept = f"{STANDING_LENGTH_MAX:,}"
+    assert f"at most {kept} contacts and {kept} responses are kept" in plain
+    assert f"more than {STANDING_DAYS} days before the subject's newest decision" in plain
 
 
 def test_every_option_of_serve_is_documented() -> None:

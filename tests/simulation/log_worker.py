@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from decisionlog import Decision, DecisionLog, Delivery, LogFull, LogUnavailable, Reward
+from decisionlog import Decision, DecisionLog, Delivery, LogFull, LogUnavailable, Proposal, Reward
 from decisionlog.store import Store
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
 
@@ -50,7 +50,7 @@ def write(directory: Path, first: int) -> None:
     """Store decisions and their reports for ever."""
     with open_log(directory) as log:
         for number in count(first):
-            log.record([(decision(number), KEYS.request_key(str(number)))])
+            log.record([Proposal(decision(number), KEYS.request_key(str(number)))])
             say(f"decision {number}")
             log.report_deliveries([delivery(number)])
             say(f"delivery {number}")
@@ -64,11 +64,11 @@ def repeat(directory: Path, first: int) -> None:
     with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
         say("ready")
         sys.stdin.readline()
-        offers = [(decision(first + number), request_key) for number in range(REPEATS)]
+        offers = [Proposal(decision(first + number), request_key) for number in range(REPEATS)]
         answers = pool.map(log.record, [[offer] for offer in offers])
-        for (offered, _), (answer,) in zip(offers, answers, strict=True):
+        for offer, (answer,) in zip(offers, answers, strict=True):
             assert isinstance(answer, Decision)
-            say(f"{'stored' if answer is offered else 'repeat'} {answer.decided_at_ms}")
+            say(f"{'stored' if answer is offer.decision else 'repeat'} {answer.decided_at_ms}")
 
 
 def read(directory: Path, _: int) -> None:
@@ -86,12 +86,12 @@ def fill(directory: Path, first: int) -> None:
         number = first
         try:
             for number in count(first):
-                log.record([(decision(number), None)])
+                log.record([Proposal(decision(number))])
                 say(f"decision {number}")
         except (LogFull, LogUnavailable) as error:
             say(f"full {type(error).__name__} {number}")
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        log.record([(decision(number), None)])
+        log.record([Proposal(decision(number))])
         say(f"decision {number}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull
+from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull, Proposal
 from decisionlog.codec import encode_decision
 from decisionlog.store import Store
 from decisionlog.tables import Table
@@ -131,7 +131,7 @@ def fill_up(log: DecisionLog, batch_size: int) -> tuple[int, LogFull]:
     for start in range(0, MANY, batch_size):
         numbers = range(start, start + batch_size)
         try:
-            log.record([(decision(n), KEYS.request_key(str(n))) for n in numbers])
+            log.record([Proposal(decision(n), KEYS.request_key(str(n))) for n in numbers])
         except LogFull as error:
             return start, error
     pytest.fail(f"{MANY} decisions filled nothing")
@@ -159,7 +159,7 @@ def test_a_full_map_goes_on_with_a_larger_one(tmp_path: Path) -> None:
         assert log.counts().decisions == acknowledged
     with open_small(tmp_path, 2 * SMALL_MAP_BYTES) as log:
         offered = decision(acknowledged)
-        assert log.record([(offered, None)]) == [offered]
+        assert log.record([Proposal(offered)]) == [offered]
 
 
 def test_a_full_map_goes_on_after_deletions(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_full_map_goes_on_after_deletions(tmp_path: Path) -> None:
                 assert transaction.delete(Table.DECISIONS, decision_id(number))
     with open_small(tmp_path) as log:
         numbers = range(acknowledged, acknowledged + 10)
-        assert len(log.record([(decision(n), None) for n in numbers])) == 10
+        assert len(log.record([Proposal(decision(n)) for n in numbers])) == 10
 
 
 def test_files_that_cannot_grow_refuse_and_then_go_on(tmp_path: Path) -> None:
@@ -214,13 +214,13 @@ def test_a_full_disk_is_a_full_log(small_disk: Path) -> None:
         assert held(log) == [f"decision {number}" for number in range(acknowledged)]
         ballast.unlink()
         offered = decision(acknowledged)
-        assert log.record([(offered, None)]) == [offered]
+        assert log.record([Proposal(offered)]) == [offered]
 
 
 def test_a_flipped_byte_in_the_file_is_found(tmp_path: Path, rng: random.Random) -> None:
     """Whichever bit of a stored decision the disk flips, it is named and the others are read."""
     with open_log(tmp_path) as log:
-        log.record([(decision(number), None) for number in range(3)])
+        log.record([Proposal(decision(number)) for number in range(3)])
     file = tmp_path / "log" / "data.mdb"
     content = bytearray(file.read_bytes())
     value = encode_decision(decision(1))
