@@ -11,13 +11,17 @@ from policy.catalog_rules import HOUR_MS, Budget
 from policy.days import day_of, day_start_ms
 from policy.reasons import Reason
 from policy.situation import Grid
-from policy.standing import BudgetKey, BudgetSlot, Spent
+from policy.standing import CATALOGS_MAX, BudgetKey, BudgetSlot, Spent
 
 OFFER: Final = "offer"
 CHANNEL: Final = "channel"
 SLOTS: Final = 25
 """Hour slots of a day; the last one is for days on which the clocks go back."""
-CATALOGS_MAX: Final = 32
+
+
+def has_budgets(catalog: Catalog) -> bool:
+    """Whether anything of a catalog has a budget."""
+    return bool(_named(catalog))
 
 
 def budget_keys(catalog: Catalog, windows: Grid) -> tuple[BudgetKey, ...]:

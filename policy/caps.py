@@ -8,10 +8,7 @@ from policy.bars import Bar
 from policy.catalog import Catalog
 from policy.catalog_rules import hours_ms
 from policy.reasons import Reason
-from policy.standing import Contact
-
-CATALOGS_MAX = 32
-"""So many catalogs' compiled rules are kept."""
+from policy.standing import CATALOGS_MAX, Contact
 
 
 @dataclass(frozen=True, slots=True)

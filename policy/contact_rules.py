@@ -1,12 +1,17 @@
 """All rules about contacts at once, as the bars that they raise for a subject."""
 
 from policy.bars import Bar
-from policy.budgets import budget_bars
+from policy.budgets import budget_bars, has_budgets
 from policy.caps import cap_bars
 from policy.catalog import Catalog
 from policy.cool_downs import cool_down_bars
 from policy.exclusion import exclusion_bars
-from policy.standing import Spent, Standing, counted
+from policy.standing import Spent, Standing, counted, reads_standing
+
+
+def keeps_contacts(catalog: Catalog) -> bool:
+    """Whether a catalog has anything for which contacts must be kept: rules, budgets, history."""
+    return reads_standing(catalog) or has_budgets(catalog)
 
 
 def contact_bars(catalog: Catalog, now_ms: int, standing: Standing, spent: Spent) -> list[Bar]:

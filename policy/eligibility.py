@@ -8,7 +8,6 @@ from policy.eligible_tree import eligible_tree
 from policy.history import with_history
 from policy.reasons import Reason, Suppression
 from policy.request import Request
-from policy.send_times import grid
 from policy.situation import PlainTree, Situation
 from policy.standing import NO_STANDING, NOTHING_SPENT, Spent, Standing
 from policy.steps import Checks, barred_windows
@@ -49,8 +48,7 @@ def eligibility(
         standing: what became of the subject so far.
         spent: messages of the budgets that `policy.budgets.budget_keys` names.
     """
-    zone_name = request.time_zone or catalog.send_times.time_zone
-    windows = grid(catalog.send_times, zone_name, request.now_ms, request.earliest_ms)
+    windows = request.windows(catalog)
     bars = contact_bars(catalog, request.now_ms, standing, spent)
     checks = Checks(request, catalog, windows, barred_windows(bars, windows))
     features = with_history(request.features, catalog, standing, request.now_ms)

@@ -11,11 +11,11 @@ from functools import lru_cache
 from policy.catalog import NO_CHANNEL, NO_SEND, Catalog
 from policy.reasons import BYPASSABLE
 from policy.request import Request
-from policy.send_times import TICK_MS, grid, validity_mask, validity_ms, window_mask
+from policy.send_times import TICK_MS, validity_mask, validity_ms, window_mask
 from policy.situation import ChannelNode, Grid, OfferNode, Tree
+from policy.standing import CATALOGS_MAX
 from policy.steps import Barred, Checks
 
-CATALOGS_MAX = 32
 TREES_MAX = 128
 """So many trees are kept; one of 10,000 offers takes 1 MiB."""
 Masks = tuple[int, ...]
@@ -108,8 +108,7 @@ def _open_windows(  # noqa: PLR0913, PLR0917 - the key of the cache
         excluded_channels=excluded,
         critical=critical,
     )
-    zone_name = time_zone or catalog.send_times.time_zone
-    checks = Checks(request, catalog, grid(catalog.send_times, zone_name, tick_ms, None))
+    checks = Checks(request, catalog, request.windows(catalog))
     return tuple(checks.left(checks.of_channel(name)) for name in catalog.channels)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from policy.catalog import NO_SEND, Catalog
 from policy.errors import RequestError
 from policy.features import Features, check_features
-from policy.send_times import zone
+from policy.send_times import grid, zone
+from policy.situation import Grid
 
 AHEAD_DAYS_MAX = 366
 HISTORY_PREFIX = "history."
@@ -31,6 +32,14 @@ class Request:
     latest_ms: int | None = None
     critical: bool = False
 
+    def zone_name(self, catalog: Catalog) -> str:
+        """The subject's zone; the catalog's where the request names none."""
+        return self.time_zone or catalog.send_times.time_zone
+
+    def windows(self, catalog: Catalog) -> Grid:
+        """The send windows to choose from."""
+        return grid(catalog.send_times, self.zone_name(catalog), self.now_ms, self.earliest_ms)
+
 
 def check_request(request: Request, catalog: Catalog) -> None:
     """Checks everything that only the catalog and the time zone data can tell.
@@ -38,7 +47,7 @@ def check_request(request: Request, catalog: Catalog) -> None:
     Raises:
         RequestError: INVALID_FIELD, UNKNOWN_TIME_ZONE, UNKNOWN_OFFER or UNKNOWN_CHANNEL.
     """
-    zone(request.time_zone or catalog.send_times.time_zone)
+    zone(request.zone_name(catalog))
     check_features(request.features, "features")
     _check_reserved(request.features)
     _check_offer_features(request, catalog)

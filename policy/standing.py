@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -61,6 +62,9 @@ class Standing(Protocol):
         """Responses, ascending by time."""
 
 
+CATALOGS_MAX: Final = 32
+"""Of so many catalogs what follows from their rules is kept."""
+
 BudgetKey = tuple[str, str, int]
 """Kind (`offer` or `channel`), name, and day as `date.toordinal` in the catalog's zone."""
 BudgetSlot = tuple[str, str, int, int]
@@ -89,6 +93,7 @@ def counted(catalog: Catalog, standing: Standing, now_ms: int) -> Sequence[Conta
     return [one for one in standing.contacts if one.confirmed or one.send_time_ms > oldest_ms]
 
 
+@lru_cache(maxsize=CATALOGS_MAX)
 def reads_standing(catalog: Catalog) -> bool:
     """Whether a catalog's rules or features depend on what became of the subject so far."""
     gaps = any(channel.minimum_gap_hours for channel in catalog.channels.values())

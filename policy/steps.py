@@ -51,12 +51,14 @@ class Checks:
         request, channel = self.request, self.catalog.channels[name]
         wanted = is_listed(name, request.eligible_channels, request.excluded_channels)
         granted = channel.consent is None or channel.consent in request.granted_consents
-        zone_name = request.time_zone or self.catalog.send_times.time_zone
         return [
             (Reason.CALLER, self.every if wanted else 0),
             (Reason.NO_CONSENT, self.every if granted else 0),
             (Reason.NO_SEND_WINDOW, window_mask(self.windows, request.latest_ms)),
-            (Reason.QUIET_HOURS, awake_mask(channel, zone_name, self.windows)),
+            (
+                Reason.QUIET_HOURS,
+                awake_mask(channel, request.zone_name(self.catalog), self.windows),
+            ),
             *self._bars(one for one in self.barred if one.offers is None and one.is_on(name)),
         ]
 
