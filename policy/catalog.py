@@ -174,10 +174,13 @@ class Catalog(Table):
     traffic: Traffic = Traffic()
     baseline: Baseline | None = None
 
-    # Each object is itself alone: what follows from a catalog is kept in caches by it, and to
-    # compare ten thousand offers at each look-up would cost more than they save.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __hash__(self) -> int:
+        """By its version: what follows from a catalog is kept in caches by it.
+
+        A look-up finds the same object without comparing; another one of the same version is
+        compared in full, so a process had better not have many.
+        """
+        return hash(self.version)
 
     @cached_property
     def version(self) -> str:

@@ -19,13 +19,16 @@ from policy.steps import Barred, Checks
 TREES_MAX = 128
 """So many trees are kept; one of 10,000 offers takes 1 MiB."""
 Masks = tuple[int, ...]
-"""Eligible windows of each channel, in the catalog's order."""
+"""Eligible windows of each channel, in the order of `_Shape.order`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
     """A catalog's offers, the way they are walked."""
 
+    order: tuple[str, ...]
+    """Names of the channels. Catalogs that are equal may list them in different orders: the one
+    that came first says in which order masks are kept for all of them."""
     names: tuple[str, ...]
     """In the catalog's order; no send, where there is one, comes last."""
     channels: tuple[tuple[tuple[str, int], ...], ...]
@@ -84,7 +87,7 @@ def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
         masks = tuple(mask & in_time for mask in masks)
     for one in barred:
         if one.offers is None:
-            pairs = zip(catalog.channels, masks, strict=True)
+            pairs = zip(_shape(catalog).order, masks, strict=True)
             masks = tuple(mask & ~one.windows if one.is_on(name) else mask for name, mask in pairs)
     return masks
 
@@ -109,7 +112,7 @@ def _open_windows(  # noqa: PLR0913, PLR0917 - the key of the cache
         critical=critical,
     )
     checks = Checks(request, catalog, request.windows(catalog))
-    return tuple(checks.left(checks.of_channel(name)) for name in catalog.channels)
+    return tuple(checks.left(checks.of_channel(name)) for name in _shape(catalog).order)
 
 
 def _changed(
@@ -183,4 +186,4 @@ def _shape(catalog: Catalog) -> _Shape:
         offers[NO_SEND] = ()
     names = tuple(offers)
     places = {name: place for place, name in enumerate(names)}
-    return _Shape(names, tuple(offers.values()), places, tuple(dated))
+    return _Shape(tuple(index), names, tuple(offers.values()), places, tuple(dated))

@@ -378,3 +378,16 @@ def test_what_the_policy_sees_is_what_was_asked() -> None:
     situation = eligibility(request, parse_catalog(toml(minimal()))).situation
     assert situation.features == {"plan": "gold"}
     assert situation.offer_features == offer_features
+
+
+def test_catalogs_of_one_version_may_list_channels_in_any_order() -> None:
+    """What is kept for one of them is right for the other: masks go by name, not by place."""
+    channels = {"email": QUIET_NOW, "push": {}}
+    offers = {"a": {"channels": ["email"]}, "b": {"channels": ["push"]}}
+    first = parse_catalog(toml(minimal(channels=channels, offers=offers)))
+    turned = dict(reversed(channels.items()))
+    second = parse_catalog(toml(minimal(channels=turned, offers=offers)))
+    assert first.version == second.version
+    assert list(first.channels) != list(second.channels)
+    for catalog in (first, second):
+        assert plain(Request(NOON_MS), catalog) == {"b": {"push": (0,)}}
