@@ -4,7 +4,7 @@ Every rule about contacts comes down to bars. A send window is legal by its own 
 within no bar may be chosen, be it hours or days ahead.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from policy.reasons import Reason
 
@@ -12,8 +12,7 @@ ALWAYS_MS = 0
 """Start of a bar that needs no start: no message is sent before 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(NamedTuple):
     """No message of these offers on these channels from `start_ms` until before `end_ms`."""
 
     reason: Reason

@@ -67,19 +67,20 @@ def _full_ms(budget: Budget, messages: tuple[int, ...], day_ms: int) -> int:
 
     A message of an hour is also one of those up to each later hour: it needs room in all of them.
     """
-    running = list(accumulate(messages))
-    for slot in reversed(range(len(running))):
-        elapsed_ms = min((slot + 1) * HOUR_MS, day_ms)
-        if running[slot] >= _allowed(budget, elapsed_ms, day_ms):
-            return elapsed_ms
-    return 0
+    running, allowed = list(accumulate(messages)), _allowed(budget.per_day, budget.pacing, day_ms)
+    if running[-1] < allowed[0]:
+        return 0  # the first hour alone would have room for all of them
+    full = (slot for slot in reversed(range(SLOTS)) if running[slot] >= allowed[slot])
+    return min((next(full, -1) + 1) * HOUR_MS, day_ms)
 
 
-def _allowed(budget: Budget, elapsed_ms: int, day_ms: int) -> int:
-    """Messages that may be sent until so much of the day has passed."""
-    if budget.pacing == "none" or elapsed_ms == day_ms:
-        return budget.per_day
-    return -(-budget.per_day * elapsed_ms // day_ms)
+@lru_cache(maxsize=1024)
+def _allowed(per_day: int, pacing: str, day_ms: int) -> tuple[int, ...]:
+    """Messages that may be sent until the end of each hour slot."""
+    if pacing == "none":
+        return (per_day,) * SLOTS
+    elapsed_ms = (min((slot + 1) * HOUR_MS, day_ms) for slot in range(SLOTS))
+    return tuple(-(-per_day * elapsed // day_ms) for elapsed in elapsed_ms)
 
 
 @lru_cache(maxsize=CATALOGS_MAX)

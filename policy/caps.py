@@ -21,10 +21,6 @@ class Limit:
     offer: str | None = None
     channel: str | None = None
 
-    def counts(self, contact: Contact) -> bool:
-        """Whether a message is one of those that it limits."""
-        return self.offer in {None, contact.offer} and self.channel in {None, contact.channel}
-
     def bars(self, contacts: Sequence[Contact]) -> Iterator[Bar]:
         """When one more message would be one too many.
 
@@ -36,7 +32,14 @@ class Limit:
         Args:
             contacts: ascending by send time; those in the future count as well.
         """
-        times_ms = [one.send_time_ms for one in contacts if self.counts(one)]
+        times_ms = [
+            one.send_time_ms
+            for one in contacts
+            if (self.offer is None or self.offer == one.offer)
+            and (self.channel is None or self.channel == one.channel)
+        ]
+        if len(times_ms) < self.messages:
+            return
         offers = None if self.offer is None else frozenset((self.offer,))
         channels = None if self.channel is None else frozenset((self.channel,))
         for first_ms, last_ms in zip(times_ms, times_ms[self.messages - 1 :], strict=False):
@@ -54,6 +57,11 @@ def cap_bars(catalog: Catalog, contacts: Sequence[Contact]) -> Iterator[Bar]:
     """
     for limit in _limits(catalog):
         yield from limit.bars(contacts)
+
+
+def caps_reach_ms(catalog: Catalog) -> int:
+    """Length of the longest stretch that any cap or gap looks at."""
+    return max((limit.length_ms for limit in _limits(catalog)), default=0)
 
 
 @lru_cache(maxsize=CATALOGS_MAX)

@@ -56,19 +56,21 @@ def eligible_tree(checks: Checks) -> Tree:
     shared, shape = _shared(catalog, masks), _shape(catalog)
     single = [one for one in barred if one.offers is not None]
     changed = dict(_changed(shape, masks, checks.windows, single))
-    if not changed and not request.eligible_offers and not request.excluded_offers:
+    is_listed = bool(request.eligible_offers or request.excluded_offers)
+    if not changed and not is_listed:
         return shared.tree
-    nodes = [changed.get(place, node) for place, node in enumerate(shared.nodes)]
-    return tuple(_listed(request, shape, nodes))
+    nodes = list(shared.nodes)
+    for place, node in changed.items():
+        nodes[place] = node
+    return tuple(filter(None, _listed(request, shape, nodes) if is_listed else nodes))
 
 
-def _listed(request: Request, shape: _Shape, nodes: list[OfferNode | None]) -> Iterator[OfferNode]:
+def _listed(
+    request: Request, shape: _Shape, nodes: list[OfferNode | None]
+) -> Iterator[OfferNode | None]:
     """The nodes that the caller's lists allow."""
-    eligible, excluded = frozenset(request.eligible_offers), frozenset(request.excluded_offers)
-    kept = (eligible or shape.places.keys()) - excluded
-    if len(kept) < len(nodes):
-        nodes = [nodes[place] for place in sorted(shape.places[name] for name in kept)]
-    return filter(None, nodes)
+    kept = set(request.eligible_offers or shape.places) - set(request.excluded_offers)
+    return (nodes[place] for place in sorted(shape.places[name] for name in kept))
 
 
 def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
@@ -126,9 +128,11 @@ def _changed(
             closed[place] = ~validity_mask(windows, from_ms, until_ms)
     for one in barred:
         # A bar may name an offer of an earlier catalog, one that a subject once responded to.
-        for name in (one.offers or frozenset()) & shape.places.keys():
-            gone = one.windows if one.channels is None else 0
-            closed[shape.places[name]] = closed.get(shape.places[name], 0) | gone
+        gone = one.windows if one.channels is None else 0
+        for name in one.offers or ():
+            found = shape.places.get(name)
+            if found is not None:
+                closed[found] = closed.get(found, 0) | gone
     pairs = [one for one in barred if one.channels is not None]
     for place, gone in closed.items():
         name = shape.names[place]

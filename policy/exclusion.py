@@ -31,6 +31,11 @@ def exclusion_bars(catalog: Catalog, contacts: Sequence[Contact]) -> Iterator[Ba
                 yield Bar(Reason.EXCLUSION_GROUP, start_ms, end_ms, others)
 
 
+def exclusion_reach_ms(catalog: Catalog) -> int:
+    """The longest time for which any group excludes."""
+    return max((days_ms(one.days) for one in catalog.exclusion_groups.values()), default=0)
+
+
 @lru_cache(maxsize=1024)
 def _members(offers: tuple[str, ...]) -> frozenset[str]:
     return frozenset(offers)

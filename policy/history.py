@@ -26,7 +26,8 @@ def with_history(features: Features, catalog: Catalog, standing: Standing, now_m
     """The features of a request and, where the catalog asks for them, those of its history."""
     if catalog.history is None or standing is NO_STANDING:
         return features
-    sent = [one for one in counted(catalog, standing, now_ms) if one.send_time_ms <= now_ms]
+    contacts = counted(catalog, standing, now_ms, reach_ms=now_ms)
+    sent = [one for one in contacts if one.send_time_ms <= now_ms]
     counts = Counter(_events(catalog.history, sent, standing, now_ms))
     return {
         **features,

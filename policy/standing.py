@@ -1,8 +1,10 @@
 """What rules and history read of a subject and of budgets: stated here, stored elsewhere."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -62,6 +64,7 @@ class Standing(Protocol):
         """Responses, ascending by time."""
 
 
+_SEND_TIME = attrgetter("send_time_ms")
 CATALOGS_MAX: Final = 32
 """Of so many catalogs what follows from their rules is kept."""
 
@@ -84,13 +87,22 @@ NO_STANDING: Final[Standing] = _Nothing()
 NOTHING_SPENT: Final[Spent] = MappingProxyType({})
 
 
-def counted(catalog: Catalog, standing: Standing, now_ms: int) -> Sequence[Contact]:
-    """The contacts that count: all but those that went unconfirmed for too long."""
+def counted(catalog: Catalog, standing: Standing, now_ms: int, reach_ms: int) -> Sequence[Contact]:
+    """The contacts that count: all but those that went unconfirmed for too long.
+
+    Args:
+        catalog: says how long that is.
+        standing: has the contacts.
+        now_ms: time of the decision, Unix time.
+        reach_ms: contacts further back than this are left out, for nobody looks at them.
+    """
+    contacts = standing.contacts
+    first = bisect_left(contacts, now_ms - reach_ms, key=_SEND_TIME)
     hours = catalog.contacts.confirm_within_hours
     if hours is None:
-        return standing.contacts
+        return contacts[first:]
     oldest_ms = now_ms - hours_ms(hours)
-    return [one for one in standing.contacts if one.confirmed or one.send_time_ms > oldest_ms]
+    return [one for one in contacts[first:] if one.confirmed or one.send_time_ms > oldest_ms]
 
 
 @lru_cache(maxsize=CATALOGS_MAX)

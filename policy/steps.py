@@ -6,6 +6,7 @@ them fast for all offers at once; `policy.suppressions` walks them one by one to
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from policy.bars import Bar
 from policy.catalog import Catalog
@@ -18,8 +19,7 @@ Step = tuple[Reason, int]
 """A rule, and the windows that it allows as a bit mask."""
 
 
-@dataclass(frozen=True, slots=True)
-class Barred:
+class Barred(NamedTuple):
     """Windows that bars of one rule and scope forbid; see `policy.bars`."""
 
     reason: Reason
@@ -80,14 +80,17 @@ class Checks:
         ]
 
     def of_pair(self, offer: str, channel: str) -> list[Step]:
-        """What is left of an offer on a channel: the rules of both, and those of just this pair."""
-        own = (
-            one
-            for one in self.barred
-            if one.offers is not None and offer in one.offers
-            and one.channels is not None and channel in one.channels
-        )  # fmt: skip
-        return [*self.of_channel(channel), *self.of_offer(offer), *self._bars(own)]
+        """What the rules leave that are about just this offer on just this channel."""
+        return [
+            *self._bars(
+                one
+                for one in self.barred
+                if one.offers is not None
+                and one.channels is not None
+                and offer in one.offers
+                and channel in one.channels
+            )
+        ]
 
     def left(self, steps: Iterable[Step]) -> int:
         """The windows that all steps allow, but for those that the request bypasses."""
@@ -98,6 +101,9 @@ class Checks:
 
     def reason(self, steps: Iterable[Step]) -> Reason | None:
         """The first rule, in the order of rules, after which nothing was left; None if any was."""
+        steps = list(steps)
+        if self.left(steps):
+            return None
         windows = self.every
         for reason, allowed in sorted(self.applied(steps), key=_rank):
             windows &= allowed
