@@ -252,7 +252,7 @@ class Listening:
 
     listened: frozenset[str]
 
-    def __call__(self, draft: Draft, reward: Reward, decision: bytes | None) -> None:
-        """Follow a reward; one that came before its decision never becomes a response."""
-        if reward.name in self.listened and decision is not None:
+    def __call__(self, draft: Draft, reward: Reward, _: bytes | None) -> None:
+        """Follow a reward, if somebody listens to it."""
+        if reward.name in self.listened:
             follow_reward(draft, reward)

@@ -175,11 +175,13 @@ def follow_delivery(draft: Draft, report: Delivery, decision: bytes | None) -> N
 def follow_reward(draft: Draft, reward: Reward) -> None:
     """Let a new reward become a response, if its decision has a contact.
 
+    One that comes before its decision never does: nothing is reserved yet.
+
     Raises:
         DamagedRecord: What is there cannot be read; nothing was written.
     """
     reservation = _reservation(draft, reward.decision_id)
-    contact = None if reservation is None or not reservation.subject else reservation.named
+    contact = None if reservation is None else reservation.named
     if reservation is None or contact is None:
         return
     subject = reservation.subject
