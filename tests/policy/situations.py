@@ -49,9 +49,18 @@ features = st.dictionaries(
 )
 
 
-budget_tables = st.fixed_dictionaries(
-    {"per_day": st.integers(1, 30)}, optional={"pacing": st.sampled_from(["even", "none"])}
-)
+CONTACTS: dict[str, st.SearchStrategy[float]] = {
+    "minimum_gap_hours": st.sampled_from([0.5, 3.0]),
+    "confirm_within_hours": st.sampled_from([1.0, 24.0]),
+}
+
+
+def budget_tables(per_day_max: int = 30) -> st.SearchStrategy[dict[str, Any]]:
+    """A budget of some messages a day, paced or not."""
+    pacing = st.sampled_from(["even", "none"])
+    return st.fixed_dictionaries(
+        {"per_day": st.integers(1, per_day_max)}, optional={"pacing": pacing}
+    )
 
 
 @st.composite
@@ -87,15 +96,7 @@ def rule_tables(draw: st.DrawFn, offers: list[str], channels: list[str]) -> dict
     """Rules about contacts, each kind of them now and then."""
     tables: dict[str, Any] = {}
     if draw(st.booleans()):
-        tables["contacts"] = draw(
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    "minimum_gap_hours": st.sampled_from([0.5, 3.0]),
-                    "confirm_within_hours": st.sampled_from([1.0, 24.0]),
-                },
-            )
-        )
+        tables["contacts"] = draw(st.fixed_dictionaries({}, optional=CONTACTS))
     if draw(st.booleans()):
         tables["caps"] = draw(st.lists(cap_tables(offers, channels), max_size=3))
     if draw(st.booleans()) and len(offers) > 1:
@@ -121,7 +122,7 @@ def channel_tables(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         table["minimum_gap_hours"] = draw(st.sampled_from([0.25, 2.0, 24.0]))
     if draw(st.booleans()):
-        table["budget"] = draw(budget_tables)
+        table["budget"] = draw(budget_tables())
     return table
 
 
@@ -140,13 +141,13 @@ def offer_tables(draw: st.DrawFn, channels: list[str]) -> dict[str, Any]:
         if table.get("valid_from", table["valid_until"]) >= table["valid_until"]:
             table.pop("valid_from", None)
     if draw(st.booleans()):
-        table["budget"] = draw(budget_tables)
+        table["budget"] = draw(budget_tables())
     return table
 
 
 @st.composite
-def catalogs(draw: st.DrawFn) -> Catalog:
-    """A catalog with up to four offers, three channels and twelve windows."""
+def catalog_texts(draw: st.DrawFn) -> str:
+    """The text of a catalog with up to four offers, three channels and twelve windows."""
     channels = draw(st.lists(st.sampled_from(CHANNELS), min_size=1, unique=True))
     offers = draw(st.lists(st.sampled_from(OFFERS), min_size=1, unique=True))
     tables = minimal(
@@ -161,7 +162,12 @@ def catalogs(draw: st.DrawFn) -> Catalog:
     )
     if draw(st.booleans()):
         tables["no_send"] = {"features": draw(features)}
-    return parse_catalog(toml(tables))
+    return toml(tables)
+
+
+def catalogs() -> st.SearchStrategy[Catalog]:
+    """Such a catalog."""
+    return catalog_texts().map(parse_catalog)
 
 
 def some_of(names: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
