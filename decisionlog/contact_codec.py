@@ -15,7 +15,7 @@ from decisionlog.contacts import (
 )
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.sealing import check_id, decoded, encoded, seal
-from decisionlog.tables import Table, budget_key
+from decisionlog.tables import ID_BYTES, Table, budget_key
 from sendwise.log.v1 import records_pb2 as pb
 
 _KINDS: Final = frozenset({"offer", "channel"})
@@ -47,7 +47,7 @@ def decode_reservation(key: bytes, value: bytes) -> Reservation:
 
 
 def encode_standing(subject: bytes, standing: Standing) -> bytes:
-    """Return the stored form of a subject's standing.
+    """Return the stored form of a subject's standing, without slots of budgets.
 
     Raises:
         InvalidRecord: A value has no protobuf form.
@@ -168,29 +168,70 @@ def _reservation(payload: bytes) -> Reservation:
 
 def _standing_payload(of: tuple[bytes, Standing]) -> bytes:
     subject, standing = of
-    record = pb.StandingRecord(subject=subject)
-    record.contacts.extend([_contact_message(each) for each in standing.contacts])
-    for each in standing.responses:
-        record.responses.add(
-            decision_id=each.decision_id,
-            name=each.name,
-            offer=each.offer,
-            channel=each.channel,
-            occurred_at_ms=each.occurred_at_ms,
-        )
-    return record.SerializeToString()
+    names: dict[str, int] = {}
+    contacts, responses = standing.contacts, standing.responses
+    columns = pb.ContactColumns(
+        decision_ids=_joined([each.decision_id for each in contacts]),
+        offers=[names.setdefault(each.offer, len(names)) for each in contacts],
+        channels=[names.setdefault(each.channel, len(names)) for each in contacts],
+        send_times_ms=[each.send_time_ms for each in contacts],
+        confirmed=[each.confirmed for each in contacts],
+    )
+    heard = pb.ResponseColumns(
+        decision_ids=_joined([each.decision_id for each in responses]),
+        rewards=[names.setdefault(each.name, len(names)) for each in responses],
+        offers=[names.setdefault(each.offer, len(names)) for each in responses],
+        channels=[names.setdefault(each.channel, len(names)) for each in responses],
+        occurred_at_ms=[each.occurred_at_ms for each in responses],
+    )
+    return pb.StandingRecord(
+        subject=subject, names=names, contacts=columns, responses=heard
+    ).SerializeToString()
 
 
 def _standing(payload: bytes) -> tuple[bytes, Standing]:
     record = pb.StandingRecord.FromString(payload)
-    contacts = tuple([_contact(each) for each in record.contacts])
-    responses = tuple(
-        [
-            Response(each.decision_id, each.name, each.offer, each.channel, each.occurred_at_ms)
-            for each in record.responses
-        ]
+    names = list(record.names)
+    contacts, responses = record.contacts, record.responses
+    return record.subject, Standing(
+        tuple(
+            [
+                Contact(decision_id, names[offer], names[channel], send_time_ms, confirmed)
+                for decision_id, offer, channel, send_time_ms, confirmed in zip(
+                    _ids(contacts.decision_ids),
+                    contacts.offers,
+                    contacts.channels,
+                    contacts.send_times_ms,
+                    contacts.confirmed,
+                    strict=True,
+                )
+            ]
+        ),
+        tuple(
+            [
+                Response(decision_id, names[reward], names[offer], names[channel], at_ms)
+                for decision_id, reward, offer, channel, at_ms in zip(
+                    _ids(responses.decision_ids),
+                    responses.rewards,
+                    responses.offers,
+                    responses.channels,
+                    responses.occurred_at_ms,
+                    strict=True,
+                )
+            ]
+        ),
     )
-    return record.subject, Standing(contacts, responses)
+
+
+def _joined(decision_ids: list[bytes]) -> bytes:
+    joined = b"".join(decision_ids)
+    if len(joined) != ID_BYTES * len(decision_ids):
+        raise ValueError(f"a decision_id does not have {ID_BYTES} bytes")
+    return joined
+
+
+def _ids(joined: bytes) -> list[bytes]:
+    return [joined[at : at + ID_BYTES] for at in range(0, len(joined), ID_BYTES)]
 
 
 def _budget_payload(of: tuple[BudgetKey, tuple[int, ...]]) -> bytes:

@@ -41,7 +41,7 @@ class Contact:
     confirmed: bool = False
     """Whether a report said that it was sent."""
     slots: tuple[BudgetSlot, ...] = ()
-    """Where it counts in budgets."""
+    """Where it counts in budgets; empty in a `Standing`, since budgets are asked for by day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def with_contact(standing: Standing, now: Reservation) -> Standing:
     """
     decision_id, contact, named = now.decision_id, now.in_force, now.named
     contacts = [each for each in standing.contacts if each.decision_id != decision_id]
-    contacts += [] if contact is None else [contact]
+    contacts += [] if contact is None else [replace(contact, slots=())]
     responses = standing.responses
     if named is not None:
         responses = tuple(

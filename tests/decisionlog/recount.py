@@ -60,9 +60,10 @@ def _overridden(decision_id: bytes, decided: Contact | None, report: Delivery) -
 
 
 def ordered(contacts: Iterable[Contact], responses: Iterable[Response]) -> Standing:
-    """Return a standing in its order."""
+    """Return a standing in its order; standings have no slots."""
+    bare = [replace(each, slots=()) for each in contacts]
     return Standing(
-        tuple(sorted(contacts, key=lambda each: (each.send_time_ms, each.decision_id))),
+        tuple(sorted(bare, key=lambda each: (each.send_time_ms, each.decision_id))),
         tuple(
             sorted(responses, key=lambda each: (each.occurred_at_ms, each.decision_id, each.name))
         ),

@@ -41,7 +41,8 @@ RESERVATION = Reservation(
     DECISION.decision_id, SUBJECT, replace(CONTACT), replace(DELIVERY, detail="")
 )
 OPEN = Reservation(DECISION.decision_id, b"")
-STANDING = Standing((CONTACT, replace(CONTACT, confirmed=True, slots=())), (RESPONSE,))
+CHARGED = replace(CONTACT, slots=())
+STANDING = Standing((CHARGED, replace(CHARGED, confirmed=True)), (RESPONSE,))
 BUDGET: BudgetKey = ("channel", "push", 739_533)
 SENT = tuple(range(HOURS))
 ENTRY = AuditEntry(

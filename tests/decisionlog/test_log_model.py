@@ -343,4 +343,4 @@ class LogMachine(RuleBasedStateMachine):
 
 
 TestLog = LogMachine.TestCase
-TestLog.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestLog.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

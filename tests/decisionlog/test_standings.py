@@ -75,6 +75,11 @@ def contact(number: int) -> Contact:
     return replace(CONTACT, decision_id=decision_id(number), send_time_ms=1_000 + number)
 
 
+def counted(number: int) -> Contact:
+    """Return the contact of a decision as it stands in a standing."""
+    return replace(contact(number), slots=())
+
+
 def proposal(number: int, **options: object) -> Proposal:
     """Return a decision with its contact."""
     return Proposal(decision(number), contact=contact(number), **options)  # type: ignore[arg-type]
@@ -118,14 +123,14 @@ def at_14(count: int) -> tuple[int, ...]:
 def test_a_contact_counts_from_its_decision_on(log: DecisionLog) -> None:
     """The decision, its place in the standing and its budgets are stored together."""
     assert log.record([proposal(1)]) == [decision(1)]
-    assert log.standing(SUBJECT) == Standing((contact(1),))
+    assert log.standing(SUBJECT) == Standing((counted(1),))
     assert log.spent([OFFER, CHANNEL, OTHER_CHANNEL]) == {
         OFFER: at_14(1),
         CHANNEL: at_14(1),
         OTHER_CHANNEL: at_14(0),
     }
     assert log.standing_and_spent(SUBJECT, [OFFER]) == (
-        Standing((contact(1),)),
+        Standing((counted(1),)),
         {OFFER: at_14(1)},
     )
 
@@ -142,8 +147,8 @@ def test_subjects_are_kept_apart(log: DecisionLog) -> None:
     """A contact counts for its own subject only."""
     other = replace(decision(2), subject=b"t" * 16)
     log.record([proposal(1), Proposal(other, contact=contact(2))])
-    assert log.standing(SUBJECT).contacts == (contact(1),)
-    assert log.standing(b"t" * 16).contacts == (contact(2),)
+    assert log.standing(SUBJECT).contacts == (counted(1),)
+    assert log.standing(b"t" * 16).contacts == (counted(2),)
     assert log.spent([CHANNEL]) == {CHANNEL: at_14(2)}
 
 
@@ -182,7 +187,7 @@ def test_a_failing_admission_fails_its_own_proposal_only(log: DecisionLog) -> No
     assert isinstance(failed, AdmissionFailed)
     assert isinstance(failed.__cause__, ZeroDivisionError)
     assert log.decision(decision_id(2)) is None
-    assert log.standing(SUBJECT).contacts == (contact(1), contact(3))
+    assert log.standing(SUBJECT).contacts == (counted(1), counted(3))
 
 
 def test_a_repeated_request_asks_nobody(log: DecisionLog) -> None:
@@ -200,7 +205,7 @@ def test_a_repeated_request_asks_nobody(log: DecisionLog) -> None:
     assert (repeat, again) == (decision(1), decision(1))
     assert isinstance(misused, RequestIdReused)
     assert len(cap.told) == 1
-    assert log.standing(SUBJECT).contacts == (contact(1),)
+    assert log.standing(SUBJECT).contacts == (counted(1),)
     assert log.spent([CHANNEL]) == {CHANNEL: at_14(1)}
 
 
@@ -235,7 +240,7 @@ def test_a_report_confirms_or_releases(log: DecisionLog) -> None:
     log.record([proposal(number) for number in (1, 2, 3)])
     reports = [report(1, SENT), report(2, FAILED), report(3, SUPPRESSED)]
     assert log.report_deliveries(reports) == [ACCEPTED] * 3
-    assert log.standing(SUBJECT).contacts == (replace(contact(1), confirmed=True),)
+    assert log.standing(SUBJECT).contacts == (replace(counted(1), confirmed=True),)
     assert log.spent([CHANNEL]) == {CHANNEL: at_14(1)}
 
 
@@ -252,7 +257,7 @@ def test_the_last_report_decides_and_repeats_change_nothing(log: DecisionLog) ->
     log.record([proposal(1)])
     reports = [report(1, FAILED, 5), report(1, SENT, 7), report(1, FAILED, 6), report(1, SENT, 7)]
     assert log.report_deliveries(reports) == [ACCEPTED, ACCEPTED, ACCEPTED, REPEATED]
-    assert log.standing(SUBJECT).contacts == (replace(contact(1), confirmed=True),)
+    assert log.standing(SUBJECT).contacts == (replace(counted(1), confirmed=True),)
     assert log.spent([OFFER]) == {OFFER: at_14(1)}
 
 
@@ -313,7 +318,7 @@ def test_rewards_that_are_listened_to_become_responses(log: DecisionLog) -> None
         UNMATCHED,
     ]
     heard = Response(decision_id(1), "click", "mens", "push", REWARD.occurred_at_ms)
-    assert log.standing(SUBJECT) == Standing((contact(1),), (heard,))
+    assert log.standing(SUBJECT) == Standing((counted(1),), (heard,))
     log.report_rewards([click(1, "other")])
     assert log.standing(SUBJECT).responses == (heard,)
 
@@ -384,9 +389,9 @@ def test_an_older_log_is_read_and_written(tmp_path: Path) -> None:
         assert (list(log.reservations()), list(log.audit_trail())) == ([], [])
     with open_log(tmp_path) as log:
         assert log.record([proposal(2, admit=AtMost(1))]) == [decision(2)]
-        assert log.standing(SUBJECT).contacts == (contact(2),)
+        assert log.standing(SUBJECT).contacts == (counted(2),)
         assert log.report_deliveries([report(1, FAILED)]) == [ACCEPTED]
-        assert log.standing(SUBJECT).contacts == (contact(2),)
+        assert log.standing(SUBJECT).contacts == (counted(2),)
 
 
 @pytest.mark.parametrize(

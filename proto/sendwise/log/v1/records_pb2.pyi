@@ -503,44 +503,6 @@ class Contact(_message.Message):
 Global___Contact: _TypeAlias = Contact  # noqa: Y015
 
 @_typing.final
-class Response(_message.Message):
-    """Something that a subject did after a contact."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DECISION_ID_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    OFFER_FIELD_NUMBER: _builtins.int
-    CHANNEL_FIELD_NUMBER: _builtins.int
-    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
-    decision_id: _builtins.bytes
-    """The decision, 16 bytes."""
-    name: _builtins.str
-    """Name of the reward."""
-    offer: _builtins.str
-    """The contact's offer."""
-    channel: _builtins.str
-    """The contact's channel."""
-    occurred_at_ms: _builtins.int
-    """When it happened, milliseconds since 1970-01-01 UTC."""
-    def __init__(
-        self,
-        *,
-        decision_id: _builtins.bytes = ...,
-        name: _builtins.str = ...,
-        offer: _builtins.str = ...,
-        channel: _builtins.str = ...,
-        occurred_at_ms: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "decision_id", b"decision_id", "name", b"name", "occurred_at_ms", b"occurred_at_ms", "offer", b"offer"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Response: _TypeAlias = Response  # noqa: Y015
-
-@_typing.final
 class ReservationRecord(_message.Message):
     """What a decision reserved, and the report that decides what became of it."""
 
@@ -579,34 +541,134 @@ class ReservationRecord(_message.Message):
 Global___ReservationRecord: _TypeAlias = ReservationRecord  # noqa: Y015
 
 @_typing.final
+class ContactColumns(_message.Message):
+    """The contacts of a subject, column by column: one entry of each column is one contact. They are
+    read and written for every decision, which a message for each would make several times as slow.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_IDS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    SEND_TIMES_MS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    decision_ids: _builtins.bytes
+    """The decisions, 16 bytes each, joined."""
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Offers, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Channels, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def send_times_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When they are sent, milliseconds since 1970-01-01 UTC."""
+
+    @_builtins.property
+    def confirmed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Whether reports said that they were sent."""
+
+    def __init__(
+        self,
+        *,
+        decision_ids: _builtins.bytes = ...,
+        offers: _abc.Iterable[_builtins.int] | None = ...,
+        channels: _abc.Iterable[_builtins.int] | None = ...,
+        send_times_ms: _abc.Iterable[_builtins.int] | None = ...,
+        confirmed: _abc.Iterable[_builtins.bool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "confirmed", b"confirmed", "decision_ids", b"decision_ids", "offers", b"offers", "send_times_ms", b"send_times_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContactColumns: _TypeAlias = ContactColumns  # noqa: Y015
+
+@_typing.final
+class ResponseColumns(_message.Message):
+    """What a subject did after contacts, column by column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_IDS_FIELD_NUMBER: _builtins.int
+    REWARDS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    decision_ids: _builtins.bytes
+    """The decisions, 16 bytes each, joined."""
+    @_builtins.property
+    def rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rewards, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The contacts' offers, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The contacts' channels, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def occurred_at_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When it happened, milliseconds since 1970-01-01 UTC."""
+
+    def __init__(
+        self,
+        *,
+        decision_ids: _builtins.bytes = ...,
+        rewards: _abc.Iterable[_builtins.int] | None = ...,
+        offers: _abc.Iterable[_builtins.int] | None = ...,
+        channels: _abc.Iterable[_builtins.int] | None = ...,
+        occurred_at_ms: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "decision_ids", b"decision_ids", "occurred_at_ms", b"occurred_at_ms", "offers", b"offers", "rewards", b"rewards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResponseColumns: _TypeAlias = ResponseColumns  # noqa: Y015
+
+@_typing.final
 class StandingRecord(_message.Message):
     """All that counts for a subject."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
     CONTACTS_FIELD_NUMBER: _builtins.int
     RESPONSES_FIELD_NUMBER: _builtins.int
     subject: _builtins.bytes
     """Keyed hash of the subject's id, 16 bytes."""
     @_builtins.property
-    def contacts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contact]:
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that columns refer to by index."""
+
+    @_builtins.property
+    def contacts(self) -> Global___ContactColumns:
         """By their send times."""
 
     @_builtins.property
-    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+    def responses(self) -> Global___ResponseColumns:
         """By when they happened."""
 
     def __init__(
         self,
         *,
         subject: _builtins.bytes = ...,
-        contacts: _abc.Iterable[Global___Contact] | None = ...,
-        responses: _abc.Iterable[Global___Response] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        contacts: Global___ContactColumns | None = ...,
+        responses: Global___ResponseColumns | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "responses", b"responses"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "responses", b"responses", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "names", b"names", "responses", b"responses", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
