@@ -14,9 +14,9 @@ from policy.request import Request
 from policy.send_times import TICK_MS, validity_mask, validity_ms, window_mask
 from policy.situation import ChannelNode, Grid, OfferNode, Tree
 from policy.standing import CATALOGS_MAX
-from policy.steps import Barred, Checks
+from policy.steps import Barred, Checks, is_listed
 
-TREES_MAX = 128
+TREES_MAX = 64
 """So many trees are kept; one of 10,000 offers takes 1 MiB."""
 Masks = tuple[int, ...]
 """Eligible windows of each channel, in the order of `_Shape.order`."""
@@ -29,6 +29,8 @@ class _Shape:
     order: tuple[str, ...]
     """Names of the channels. Catalogs that are equal may list them in different orders: the one
     that came first says in which order masks are kept for all of them."""
+    consents: frozenset[str]
+    """All that any of the channels needs."""
     names: tuple[str, ...]
     """In the catalog's order; no send, where there is one, comes last."""
     channels: tuple[tuple[tuple[str, int], ...], ...]
@@ -79,9 +81,9 @@ def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
         catalog,
         request.time_zone,
         checks.windows.earliest_ms // TICK_MS * TICK_MS,
-        request.granted_consents,
-        request.eligible_channels,
-        request.excluded_channels,
+        # What is kept must be small: a caller may name thousands of consents and channels.
+        request.granted_consents & _shape(catalog).consents,
+        _unlisted(request, _shape(catalog).order),
         request.critical,
     )
     if request.latest_ms is not None:
@@ -94,13 +96,20 @@ def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
     return masks
 
 
+def _unlisted(request: Request, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """The channels that the caller's lists close."""
+    lists = request.eligible_channels, request.excluded_channels
+    if not any(lists):
+        return ()
+    return tuple(name for name in channels if not is_listed(name, *lists))
+
+
 @lru_cache(maxsize=4096)
 def _open_windows(  # noqa: PLR0913, PLR0917 - the key of the cache
     catalog: Catalog,
     time_zone: str,
     tick_ms: int,
     granted: frozenset[str],
-    eligible: tuple[str, ...],
     excluded: tuple[str, ...],
     critical: bool,  # noqa: FBT001
 ) -> Masks:
@@ -109,7 +118,6 @@ def _open_windows(  # noqa: PLR0913, PLR0917 - the key of the cache
         now_ms=tick_ms,
         time_zone=time_zone,
         granted_consents=granted,
-        eligible_channels=eligible,
         excluded_channels=excluded,
         critical=critical,
     )
@@ -190,4 +198,5 @@ def _shape(catalog: Catalog) -> _Shape:
         offers[NO_SEND] = ()
     names = tuple(offers)
     places = {name: place for place, name in enumerate(names)}
-    return _Shape(tuple(index), names, tuple(offers.values()), places, tuple(dated))
+    consents = frozenset(one.consent for one in catalog.channels.values() if one.consent)
+    return _Shape(tuple(index), consents, names, tuple(offers.values()), places, tuple(dated))

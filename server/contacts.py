@@ -24,9 +24,9 @@ def eligible_now(
     Raises:
         DecisionLogError: if the log cannot be read.
     """
-    budgets = budget_keys(catalog, request.windows(catalog))
-    if not budgets and not reads_standing(catalog):
+    if not keeps_contacts(catalog):
         return eligibility(request, catalog)
+    budgets = budget_keys(catalog, request.windows(catalog))
     return eligibility(request, catalog, *log.standing_and_spent(subject, budgets))
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy import eligible_tree
 from policy.admission import Message, is_still_allowed
 from policy.catalog import NO_SEND, Catalog, parse_catalog
 from policy.eligibility import Reason, Suppression, eligibility, is_no_send
@@ -391,3 +392,15 @@ def test_catalogs_of_one_version_may_list_channels_in_any_order() -> None:
     assert list(first.channels) != list(second.channels)
     for catalog in (first, second):
         assert plain(Request(NOON_MS), catalog) == {"b": {"push": (0,)}}
+
+
+def test_what_is_kept_does_not_grow_with_what_a_caller_names() -> None:
+    """Consents that no channel asks for, and names listed again and again, are not kept."""
+    catalog = parse_catalog(toml(minimal(channels={"email": {"consent": "ads"}})))
+    first = plain(Request(NOON_MS, granted_consents=frozenset(["ads"])), catalog)
+    kept = eligible_tree._open_windows.cache_info().currsize
+    for turn in range(50):
+        consents = frozenset(["ads", *(f"consent {turn} {each}" for each in range(20))])
+        request = Request(NOON_MS, granted_consents=consents, eligible_channels=("email",) * turn)
+        assert plain(request, catalog) == first
+    assert eligible_tree._open_windows.cache_info().currsize == kept
