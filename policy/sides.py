@@ -23,7 +23,8 @@ class Choices(NamedTuple):
     """With all their tokens: what their values are made of."""
     distinct: Options
     """Without the tokens that all of them have: only what tells them apart makes one better than
-    another, and only how well that is known matters for which to try."""
+    another, and only how well that is known matters for which to try. Where nothing does, such as
+    in a single hour that happens twice, all tokens stay: no option is ever known for certain."""
 
 
 def side(namespace: str, tokens: Tokens) -> Side:
@@ -37,7 +38,8 @@ def side(namespace: str, tokens: Tokens) -> Side:
 def choices(namespace: str, each: Iterable[Tokens]) -> Choices:
     """Several options."""
     listed = list(each)
-    shared = set(listed[0]).intersection(*listed[1:]) if len(listed) > 1 else set[Token]()
+    differ = len(set(listed)) > 1
+    shared = set(listed[0]).intersection(*listed[1:]) if differ else set[Token]()
     apart = [tuple(token for token in tokens if token not in shared) for tokens in listed]
     return Choices(options(namespace, listed), options(namespace, apart))
 
