@@ -47,7 +47,7 @@ features = st.dictionaries(
     st.one_of(
         st.sampled_from(["gold", "a b", "|c", "é:3", "|o _offer=a\n\n"]),
         st.floats(-10.0, 10.0),
-        st.sampled_from([0.0, 1e-7, -2e-6, 1234.5, -1e6]),
+        st.sampled_from([0.0, 1e-7, -2e-6, 99.0]),
         st.booleans(),
     ),
     max_size=3,

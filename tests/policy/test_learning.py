@@ -164,8 +164,8 @@ def test_without_learning_the_chain_is_the_same(student: Student, situation: Sit
 
 def expected_loss(chain: Chain, situation: Situation, path: ActionPath, share: float) -> float:
     """Cross entropy of a share of both classes under what a chain expects."""
-    expected = float(chain.scores(situation, path[:2]).shares[path[2]])
-    return -share * math.log(expected) - (1.0 - share) * math.log1p(-expected)
+    logit = float(chain.scores(situation, path[:2]).logits[path[2]])
+    return share * math.log1p(math.exp(-logit)) + (1.0 - share) * math.log1p(math.exp(logit))
 
 
 @settings(max_examples=30)
