@@ -250,7 +250,8 @@ def test_only_the_places_asked_for_are_read(model: Regression) -> None:
     """Weights and squares come in the order of the places, each as a float32."""
     teach(model, seed=13, count=50)
     every = model.read(EVERYWHERE)
-    assert (every.shape, every.dtype) == ((2, SIZE), np.float32)
+    assert every.shape == (2, SIZE)
+    assert every.dtype == np.float32
     assert (every[1] >= 0.0).all()
     places = np.array([CONSTANT, place(("o", "_offer=1")), 5, CONSTANT])
     np.testing.assert_array_equal(model.read(places), every[:, places])
