@@ -1,6 +1,9 @@
 """Compiles the loops over a model's weights; the one module that knows Numba."""
 
+import os
 from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
@@ -10,13 +13,35 @@ _Result = TypeVar("_Result")
 
 
 def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Compiles a function on its first call, and keeps the code beside it where it may write.
+    """Compiles a function on its first call, and keeps the code for other processes.
 
     Sums stay in the order in which they are written, and nothing is fused: the same bits on every
     processor of a kind, so that probabilities can be recomputed.
     """
-    try:
-        found = numba.njit(function, cache=True, error_model="numpy")
-    except RuntimeError:  # no directory to keep it in: every process compiles
-        found = numba.njit(function, error_model="numpy")
+    found = numba.njit(function, cache=_IS_KEPT, error_model="numpy")
     return cast("Callable[_Arguments, _Result]", found)
+
+
+def _keep() -> bool:
+    """Tells Numba where to keep code; not, if there is no place to write to.
+
+    Numba looks at the file of a function alone, and would go on with old code if one that it calls
+    has changed. So each state of this package has a directory of its own.
+    """
+    here = Path(__file__).parent
+    digest = blake2b(digest_size=8)
+    for path in sorted(here.glob("*.py")):
+        digest.update(path.read_bytes())
+    for base in (here / "__pycache__", Path.home() / ".cache" / "sendwise"):
+        directory = base / f"compiled-{digest.hexdigest()}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(directory, os.W_OK):
+            numba.config.CACHE_DIR = str(directory)
+            return True
+    return False
+
+
+_IS_KEPT = _keep()

@@ -13,6 +13,7 @@ TAIL_ERRORS = 4.0
 EVEN_NODES, BEST_NODES = 20, 12
 # Beyond so many errors the density is below 1e-14: it counts as 0, and what lies below as certain.
 CERTAIN_ERRORS = 8.0
+HALF_DENSITY = 0.5 / math.sqrt(2.0 * math.pi)
 
 
 @compiled
@@ -32,11 +33,29 @@ def integration_nodes(logits: FloatArray, errors: FloatArray) -> FloatArray:
 
 
 @compiled
+def share_below(z: float) -> float:
+    """The standard normal's distribution function."""
+    return 0.5 * math.erfc(-z * math.sqrt(0.5))
+
+
+@compiled
+def share_within(left: float, right: float, mean: float, error: float) -> float:
+    """The share of a normal between two numbers that are about as far apart as its error, or more.
+
+    Its density in the middle would miss a normal that lies between two nodes.
+    """
+    from_, to = (left - mean) / error, (right - mean) / error
+    if from_ > CERTAIN_ERRORS or to < -CERTAIN_ERRORS:
+        return 0.0
+    return share_below(to) - share_below(from_)
+
+
+@compiled
 def best_probabilities(logits: FloatArray, errors: FloatArray) -> FloatArray:
     """Probability that each action is the best one, if their values were independent normals.
 
     What Thompson sampling draws from (Thompson 1933), computed instead of sampled: the integral of
-    one density times the others' distribution functions, by the trapezoid rule.
+    one density times the others' distribution functions, cell by cell around the nodes.
 
     Args:
         logits: the normals' means, finite, shape (actions,).
@@ -47,18 +66,24 @@ def best_probabilities(logits: FloatArray, errors: FloatArray) -> FloatArray:
     """
     nodes = integration_nodes(logits, errors)
     mass = np.zeros(len(logits))
-    below, density = np.empty(len(logits)), np.empty(len(logits))
+    below, within = np.empty(len(logits)), np.empty(len(logits))
     for k in range(len(nodes)):
+        left = 0.5 * (nodes[k] + nodes[k - 1]) if k > 0 else -np.inf
+        right = 0.5 * (nodes[k] + nodes[k + 1]) if k < len(nodes) - 1 else np.inf
         width = nodes[min(k + 1, len(nodes) - 1)] - nodes[max(k - 1, 0)]
-        product = width
+        product = 1.0
         for action in range(len(logits)):
-            z = (nodes[k] - logits[action]) / errors[action]
-            below[action], density[action] = 1.0, 0.0
-            if z < CERTAIN_ERRORS:
-                below[action] = 0.5 * math.erfc(-z * math.sqrt(0.5))
-                density[action] = math.exp(-0.5 * z * z) / errors[action]
+            error = errors[action]
+            z = (nodes[k] - logits[action]) / error
+            below[action] = share_below(z) if z < CERTAIN_ERRORS else 1.0
+            if width > error:
+                within[action] = share_within(left, right, logits[action], error)
+            elif z < CERTAIN_ERRORS:
+                within[action] = math.exp(-0.5 * z * z) / error * (width * HALF_DENSITY)
+            else:
+                within[action] = 0.0
             product *= below[action]
         for action in range(len(logits)):
             if below[action] > 0.0:
-                mass[action] += density[action] * (product / below[action])
+                mass[action] += within[action] * (product / below[action])
     return mass / mass.sum()
