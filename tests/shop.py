@@ -7,7 +7,7 @@ import numpy as np
 from policy.catalog import Catalog, parse_catalog
 from policy.eligibility import eligibility
 from policy.exploration import Exploration
-from policy.learning import learn, untrained
+from policy.learning import Student
 from policy.registry import Registry, Training
 from policy.request import Request
 from policy.situation import Situation, Stage
@@ -90,17 +90,14 @@ def situation(plan: str = "gold") -> Situation:
 
 def register_chain(registry: Registry, seed: int = 0) -> str:
     """Registers a chain that has learned from a few random interactions; its version."""
-    chain, rng = untrained(Exploration()), np.random.default_rng(seed)
+    student, rng = Student(Exploration()), np.random.default_rng(seed)
     for _ in range(20):
         found = situation(str(rng.integers(3)))
         path: tuple[int, ...] = ()
         for _ in Stage:
-            path += (int(rng.integers(len(found.names(path)))),)
-        reward = float(rng.random())
-        for stage in reversed(Stage):
-            learn(chain, stage, found, path, reward)
-    chain.interactions = 20
-    training = Training(catalog=shop().version, until="", held_out_share=0.0, passes=1)
-    version = registry.register(chain, training, datetime.fromtimestamp(START_MS / 1000, UTC))
-    chain.close()
-    return version.version
+            path += (int(rng.integers(found.count(path))),)
+        student.learn(found, path, float(rng.random()))
+    training = Training(catalog=shop().version, until="", held_out_share=0.0, caution=1.0)
+    manifest = registry.register(student, training, datetime.fromtimestamp(START_MS / 1000, UTC))
+    student.close()
+    return manifest.version

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from itertools import product
-from math import fsum, sqrt
+from math import fsum, prod, sqrt
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -144,12 +144,10 @@ def test_a_logit_does_not_depend_on_what_else_is_eligible(situation: Situation, 
 
 
 def apart(each: list[Tokens]) -> list[set[Token]]:
-    """Of each option the tokens that not all have; all of them where nothing tells them apart."""
+    """Of each option the tokens that not all have; all of its own if it has no others."""
     found = [set(option) for option in each]
-    if all(option == found[0] for option in found):
-        return found
     shared = found[0].intersection(*found[1:])
-    return [option - shared for option in found]
+    return [option - shared or option for option in found]
 
 
 def telling(situation: Situation, path: Path) -> dict[str, set[Token]]:
@@ -176,12 +174,27 @@ def plain_error(squares: np.ndarray, situation: Situation, path: Path, stage: St
     found = telling(situation, path)
     if stage is Stage.SEND_TIME and not found["w"]:
         return 1.0  # not to send has no time to choose
-    terms = [term for cross in (OWN[stage], *CROSSED[stage]) for term in crossed(cross, found)]
+    precision = max(1.0, len(found["c"]) / CONTEXT_TOKENS_PER_PRECISION)
+    variances = [
+        factor**2 / (precision * size(cross, found) + float(squares[place]))
+        for cross in (OWN[stage], *CROSSED[stage])
+        for place, factor in crossed(cross, found)
+    ]
     if stage is Stage.OFFER:
         facts = {name: set(side) for name, side in example_sides(situation, path).items()}
-        terms += [*crossed("r", facts), *crossed("ro", facts)]
-    precision = max(1.0, len(found["c"]) / CONTEXT_TOKENS_PER_PRECISION)
-    return sqrt(fsum(factor**2 / (precision + float(squares[place])) for place, factor in terms))
+        variances += [
+            factor**2 / (precision + float(squares[place]))
+            for cross in ("r", "ro")
+            for place, factor in crossed(cross, facts)
+        ]
+        if not found["w"]:  # not to send is as uncertain as the rest before anything is learned
+            variances.append(1.0 / precision)
+    return sqrt(fsum(variances))
+
+
+def size(cross: str, found: dict[str, set[Token]]) -> float:
+    """By how much the options' own tokens raise the prior precision of their weights."""
+    return prod(fsum(value**2 for _, value in found[name]) for name in cross if name in "onw")
 
 
 def crossed(cross: str, found: dict[str, set[Token]]) -> Iterator[tuple[int, float]]:

@@ -17,7 +17,7 @@ FINE_NODES = 20_001
 # Ratio of the largest error to the smallest, and how far a probability may be from the integral, at
 # worst and on average. Measured over 1,600 draws each: 0.001, 0.0025 and 0.02 at worst; at 100 it
 # is 0.02 on average, but a well-known action between two nodes may lose a third.
-TOLERANCES = [(1.0, 0.002, 0.001), (3.0, 0.005, 0.001), (10.0, 0.04, 0.002), (100.0, 0.6, 0.03)]
+TOLERANCES = [(1.0, 0.002, 0.001), (3.0, 0.01, 0.002), (10.0, 0.02, 0.003), (100.0, 0.15, 0.02)]
 
 logit = st.floats(-50.0, 50.0)
 error = st.floats(-6.0, 6.0).map(lambda exponent: 10.0**exponent)
@@ -53,7 +53,7 @@ def fine(logits: FloatArray, errors: FloatArray) -> FloatArray:
 
 @pytest.mark.parametrize(("ratio", "worst", "mean"), TOLERANCES)
 def test_probabilities_are_close_to_the_integral(ratio: float, worst: float, mean: float) -> None:
-    """32 nodes are enough where errors are alike, and tell the way where they are not."""
+    """32 nodes are enough where errors are alike, and nearly so where they are not."""
     rng = np.random.default_rng(7)
     differences = []
     for gap in np.repeat([0.3, 1.0, 3.0, 10.0], 15):
@@ -70,7 +70,7 @@ def test_probabilities_are_close_to_the_integral(ratio: float, worst: float, mea
 def test_two_actions_have_the_closed_form(gap: float, middle: float, second: float) -> None:
     """Of two, one is better with the probability that a normal difference is above 0."""
     found = best_probabilities(np.array([middle + gap, middle]), np.array([1.0, second]))
-    assert found[0] == pytest.approx(float(ndtr(gap / np.hypot(1.0, second))), abs=0.003)
+    assert found[0] == pytest.approx(float(ndtr(gap / np.hypot(1.0, second))), abs=0.006)
 
 
 @given(normals)

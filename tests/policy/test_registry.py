@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policy.chain import Chain, Scale
+from policy.choice import choose
 from policy.errors import CatalogError, DamagedModelError, UnknownRuleError, UnknownVersionError
 from policy.exploration import Exploration
-from policy.learning import untrained
-from policy.policies import Chain, Fixed, Uniform
-from policy.registry import Manifest, Registry, Training, rules
-from policy.situation import Stage
+from policy.learning import Student
+from policy.policies import Fixed, Uniform
+from policy.registry import FILES, Manifest, Registry, Training, rules
 from tests.policy.catalogs import FULL, MINIMAL, full
-from tests.policy.models import rounds
+from tests.policy.conformance import stages
+from tests.shop import situation
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
-TRAINING = Training(catalog="catalog-1", until="0" * 32, held_out_share=0.5, passes=1)
+TRAINING = Training(catalog="catalog-1", until="0" * 32, held_out_share=0.5, caution=2.0)
+SCALE = Scale(-4.0, 4.0, 0.1)
 HOSTILE_VERSIONS = [
     "",
     ".",
@@ -50,21 +53,23 @@ def registry(tmp_path: Path) -> Registry:
 
 
 @pytest.fixture
-def chain() -> Iterator[Chain]:
-    """A chain that has learned something."""
+def chain() -> Iterator[Student]:
+    """A student whose chain has learned something."""
     found = trained()
     yield found
     found.close()
 
 
-def trained(seed: int = 1, count: int = 50, exploration: Exploration | None = None) -> Chain:
-    """A chain that has learned from random rounds."""
-    chain = untrained(exploration or Exploration())
-    for found in rounds(seed, count):
-        for model in chain.models:
-            model.learn(found.shared, found.actions, found.chosen, found.reward)
-    chain.interactions = count
-    return chain
+def trained(
+    seed: int = 1, count: int = 50, exploration: Exploration | None = None, scale: Scale = SCALE
+) -> Student:
+    """A student that has learned from random rounds."""
+    student, rng = Student(exploration or Exploration(), scale), np.random.default_rng(seed)
+    for _ in range(count):
+        found = situation(str(rng.integers(5)))
+        path = choose(Uniform(), found, int(rng.integers(2**63))).path
+        student.learn(found, path, float(rng.normal()))
+    return student
 
 
 def chain_dir(tmp_path: Path, manifest: Manifest) -> Path:
@@ -72,25 +77,29 @@ def chain_dir(tmp_path: Path, manifest: Manifest) -> Path:
     return tmp_path / "models" / manifest.version
 
 
-def test_a_registered_chain_gives_the_same_values(registry: Registry, chain: Chain) -> None:
+def test_a_registered_chain_gives_the_same_scores(registry: Registry, chain: Student) -> None:
     """What is loaded scores as what was registered, to the last bit."""
     manifest = registry.register(chain, TRAINING, NOW)
     loaded = registry.policy(manifest.version)
     assert isinstance(loaded, Chain)
     assert loaded.version == manifest.version
     assert (loaded.exploration, loaded.interactions) == (chain.exploration, 50)
-    for found in rounds(seed=2, count=50):
-        for left, right in zip(loaded.models, chain.models, strict=True):
-            expected = right.values(found.shared, found.actions)
-            np.testing.assert_array_equal(left.values(found.shared, found.actions), expected)
-    loaded.close()
+    assert loaded.scale == chain.scale == SCALE
+    for plan in map(str, range(5)):
+        for path in stages(situation(plan)):
+            expected = chain.chain.scores(situation(plan), path)
+            found = loaded.scores(situation(plan), path)
+            np.testing.assert_array_equal(found.logits, expected.logits)
+            np.testing.assert_array_equal(found.errors, expected.errors)
+            pmf = chain.chain.pmf(situation(plan), path)
+            np.testing.assert_array_equal(loaded.pmf(situation(plan), path), pmf)
 
 
-def test_the_manifest_says_what_the_chain_is(registry: Registry, chain: Chain) -> None:
+def test_the_manifest_says_what_the_chain_is(registry: Registry, chain: Student) -> None:
     """It is read back as it was written, with a hash for every file."""
     manifest = registry.register(chain, TRAINING, NOW)
     assert registry.manifest(manifest.version) == manifest
-    assert set(manifest.files) == {f"{stage.label}.vw" for stage in Stage}
+    assert set(manifest.files) == set(FILES)
     assert (manifest.training, manifest.created_at) == (TRAINING, NOW)
 
 
@@ -105,22 +114,24 @@ def test_the_same_content_is_the_same_version(registry: Registry) -> None:
     second.close()
 
 
-def test_other_content_is_another_version(registry: Registry, chain: Chain) -> None:
-    """Weights, exploration, interactions and training each make a version of their own."""
+def test_other_content_is_another_version(registry: Registry, chain: Student) -> None:
+    """Weights, exploration, scale, interactions and training each make a version of their own."""
     other_weights = trained(seed=3)
     other_exploration = trained(exploration=Exploration(floor=0.02))
-    other_training = TRAINING.model_copy(update={"passes": 2})
+    other_scale = trained(scale=Scale(-4.0, 5.0))
+    other_training = TRAINING.model_copy(update={"caution": 4.0})
     versions = {
         registry.register(chain, TRAINING, NOW).version,
         registry.register(other_weights, TRAINING, NOW).version,
         registry.register(other_exploration, TRAINING, NOW).version,
+        registry.register(other_scale, TRAINING, NOW).version,
         registry.register(chain, other_training, NOW).version,
     }
-    chain.interactions += 1
+    chain.learn(situation(), (0, 0, 0), 1.0)
     versions.add(registry.register(chain, TRAINING, NOW).version)
-    assert len(versions) == 5
-    other_weights.close()
-    other_exploration.close()
+    assert len(versions) == 6
+    for student in (other_weights, other_exploration, other_scale):
+        student.close()
 
 
 def test_all_chains_are_listed_the_oldest_first(registry: Registry) -> None:
@@ -134,10 +145,10 @@ def test_all_chains_are_listed_the_oldest_first(registry: Registry) -> None:
     assert made == [NOW + timedelta(days=day) for day in sorted(days)]
 
 
-@pytest.mark.parametrize("name", ["offer.vw", "channel.vw", "send_time.vw"])
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["cut", "flipped", "longer", "missing", "directory"])
 def test_a_damaged_model_is_never_loaded(
-    registry: Registry, chain: Chain, tmp_path: Path, name: str, damage: str
+    registry: Registry, chain: Student, tmp_path: Path, name: str, damage: str
 ) -> None:
     """A model file that is not the registered one, to the byte, is named in the error."""
     manifest = registry.register(chain, TRAINING, NOW)
@@ -162,10 +173,12 @@ def test_a_damaged_model_is_never_loaded(
     ("key", "value"),
     [
         ("interactions", 10**6),
+        ("reward_high", 5.0),
+        ("reward_dispersion", 1.0),
         ("exploration", {"name": "greedy"}),
         ("files", {}),
         ("files", {"../../x": ""}),
-        ("training", {"catalog": "c", "until": "f" * 32, "held_out_share": 0.1, "passes": 1}),
+        ("training", {"catalog": "c", "until": "f" * 32, "held_out_share": 0.1, "caution": 1.0}),
         ("version", "chain-0000000000000000"),
         ("version", "../../elsewhere"),
         ("schema", 2),
@@ -173,7 +186,7 @@ def test_a_damaged_model_is_never_loaded(
     ],
 )
 def test_an_edited_manifest_is_damage(
-    registry: Registry, chain: Chain, tmp_path: Path, key: str, value: object
+    registry: Registry, chain: Student, tmp_path: Path, key: str, value: object
 ) -> None:
     """The version is a hash of the manifest: nobody can change what a policy is under its name."""
     manifest = registry.register(chain, TRAINING, NOW)
@@ -187,7 +200,7 @@ def test_an_edited_manifest_is_damage(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_none_is_damage(
-    registry: Registry, chain: Chain, tmp_path: Path, content: bytes
+    registry: Registry, chain: Student, tmp_path: Path, content: bytes
 ) -> None:
     """Whatever the file holds, the error names it."""
     manifest = registry.register(chain, TRAINING, NOW)
@@ -197,7 +210,7 @@ def test_a_manifest_that_is_none_is_damage(
 
 
 def test_a_chain_under_another_name_is_damage(
-    registry: Registry, chain: Chain, tmp_path: Path
+    registry: Registry, chain: Student, tmp_path: Path
 ) -> None:
     """A directory that was renamed is not the version that its name says."""
     manifest = registry.register(chain, TRAINING, NOW)
@@ -209,7 +222,7 @@ def test_a_chain_under_another_name_is_damage(
 
 @pytest.mark.parametrize("version", HOSTILE_VERSIONS)
 def test_a_version_is_a_name_and_never_a_path(
-    registry: Registry, chain: Chain, tmp_path: Path, version: str
+    registry: Registry, chain: Student, tmp_path: Path, version: str
 ) -> None:
     """Versions come from outside: no text makes the registry read elsewhere, or fail otherwise."""
     registry.register(chain, TRAINING, NOW)
@@ -233,7 +246,7 @@ def test_rules_need_no_registration(registry: Registry) -> None:
 
 
 def test_a_registration_that_fails_leaves_nothing(
-    registry: Registry, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, chain: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the disk fails half-way, there is no version and no scrap of one."""
 
@@ -260,7 +273,7 @@ def test_the_same_chain_may_be_registered_by_several_at_once(tmp_path: Path) -> 
     failures: list[Exception] = []
     ready = threading.Barrier(8)
 
-    def write(chain: Chain) -> None:
+    def write(chain: Student) -> None:
         ready.wait()
         try:
             found.append(Registry(tmp_path).register(chain, TRAINING, NOW))
@@ -282,7 +295,7 @@ def test_the_same_chain_may_be_registered_by_several_at_once(tmp_path: Path) -> 
 
 
 def test_losing_the_race_for_a_directory_is_no_failure(
-    registry: Registry, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, chain: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If somebody registers the same content between the look and the move, theirs counts."""
     theirs = registry.register(chain, TRAINING, NOW)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from decisionlog import DeliveryStatus
-from policy.policies import Chain
+from policy.chain import Chain
 from policy.registry import Registry, Training
 from policy.situation import Situation
 from replay.errors import NothingToLearnError
 from replay.join import Interaction, Left
-from replay.train import Trained, is_fresh, is_held_out, train
+from replay.train import CAUTIONS, READINGS, Trained, is_fresh, is_held_out, train
 from tests.replay.history import LATER_MS, History, at, history
 from tests.replay.worlds import WORLD, live
 
@@ -27,7 +27,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 
 def trained(
-    past: History, *, held_out: float = 0.3, passes: int = 1, registry: Registry | None = None
+    past: History, *, held_out: float = 0.3, registry: Registry | None = None
 ) -> Trained:
     """Trains on the whole log."""
     source = past.source()
@@ -37,7 +37,6 @@ def trained(
         registry or past.registry,
         at(LATER_MS),
         held_out_share=held_out,
-        passes=passes,
     )
 
 
@@ -64,7 +63,6 @@ def test_the_same_log_gives_the_same_version(lived: History, tmp_path: Path) -> 
     """Bit for bit, wherever and whenever; another setting gives another."""
     version = trained(lived).manifest.version
     assert trained(lived, registry=Registry(tmp_path)).manifest.version == version
-    assert trained(lived, passes=2).manifest.version != version
     assert trained(lived, held_out=0.2).manifest.version != version
 
 
@@ -79,8 +77,10 @@ def test_the_manifest_says_what_was_learned_from(lived: History) -> None:
         catalog=lived.source().catalog.version,
         until=interactions[-1].decision.decision_id.hex(),
         held_out_share=0.3,
-        passes=1,
+        caution=found.manifest.training.caution,
     )
+    assert found.manifest.training.caution in CAUTIONS
+    assert (found.manifest.reward_low, found.manifest.reward_high) == (0.0, 1.0)
     loaded = lived.registry.policy(found.manifest.version)
     assert isinstance(loaded, Chain)
     assert loaded.interactions == found.interactions
@@ -124,7 +124,7 @@ def test_a_target_is_evaluated_on_what_is_fresh(lived: History) -> None:
 
 
 def test_progress_is_told(lived: History) -> None:
-    """Three stages, each reads every interaction in each pass."""
+    """A look at everything, then learning from it."""
     steps: list[int] = []
     source = lived.source()
     train(
@@ -133,10 +133,9 @@ def test_progress_is_told(lived: History) -> None:
         lived.registry,
         at(LATER_MS),
         held_out_share=0.3,
-        passes=2,
         on_progress=steps.append,
     )
-    assert sum(steps) == 2 * 3 * len(list(source.interactions()))
+    assert sum(steps) == READINGS * len(list(source.interactions()))
 
 
 def test_there_may_be_nothing_to_learn(past: History) -> None:
