@@ -1,8 +1,9 @@
-"""Learners that `sendwise simulate` knows: today's chain and its peers, by name."""
+"""Learners that `sendwise simulate` knows: today's chain, baselines and peers, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from policy.best_so_far import BestSoFar
 from policy.exploration import Exploration
 from policy.learning import learn, untrained
 from policy.policies import FloatArray, Policy, Uniform
@@ -15,6 +16,7 @@ from replay.simulator.peers import Joint, Slots
 CROSSED = "-q co -q cn -q cw -q on -q nw -q ow --cubic con -b 18"
 # A slot sees only its own action: there is nothing else to cross.
 SLOTTED = "-q co -q cn -q cw -b 18"
+BEST_SO_FAR = "best_so_far"
 
 
 class Learner(Policy, Protocol):
@@ -122,6 +124,7 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "ccb": ccb,
     "epsilon": epsilon,
     "no_context": no_context,
+    BEST_SO_FAR: lambda: BestSoFar(BEST_SO_FAR, Exploration()),
     "uniform": lambda: Still(Uniform()),
 }
 """What makes each learner, by name."""
