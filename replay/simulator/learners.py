@@ -10,6 +10,7 @@ from policy.policies import FloatArray, Policy, Uniform
 from policy.situation import Path, Situation, Stage
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
+from replay.simulator.own import own_policy
 from replay.simulator.peers import Joint, Slots
 
 # The peers may cross all that the chain may: namespaces as in `replay.simulator.lines`.
@@ -29,12 +30,17 @@ class Learner(Policy, Protocol):
         """Frees what it holds; it must not be used afterwards."""
 
 
-class Still:
-    """A policy that learns nothing, as a learner."""
+class AsLearner:
+    """Any policy as a learner: it learns if it can, and otherwise stays what it is."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.version = policy.version
+        self.floor: float | None = getattr(policy, "floor", None)
+
+    @property
+    def version(self) -> str:
+        """See `Policy`."""
+        return self._policy.version
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
@@ -46,9 +52,13 @@ class Still:
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
+        if hasattr(self._policy, "learn"):
+            self._policy.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
+        if hasattr(self._policy, "close"):
+            self._policy.close()
 
 
 class OnlineChain:
@@ -63,6 +73,7 @@ class OnlineChain:
     def __init__(self, exploration: Exploration | None = None) -> None:
         """Makes an untrained chain, with the catalog's default exploration if none is given."""
         self._chain = untrained(exploration or Exploration())
+        self.floor = self._chain.exploration.floor
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
@@ -125,7 +136,7 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "epsilon": epsilon,
     "no_context": no_context,
     BEST_SO_FAR: lambda: BestSoFar(BEST_SO_FAR, Exploration()),
-    "uniform": lambda: Still(Uniform()),
+    "uniform": lambda: AsLearner(Uniform()),
 }
 """What makes each learner, by name."""
 
@@ -133,9 +144,15 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
 def make_learner(name: str) -> Learner:
     """A new learner that knows nothing.
 
+    Args:
+        name: one of `LEARNERS`, or `module:Class` for a class of your own.
+
     Raises:
         UnknownLearnerError: if there is none of this name.
+        UnusableLearnerError: if the class cannot be imported or made, or is no policy.
     """
+    if ":" in name:
+        return AsLearner(own_policy(name))
     if name not in LEARNERS:
         raise UnknownLearnerError(name, list(LEARNERS))
     return LEARNERS[name]()

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from replay.simulator import LEARNERS, ReferenceWorld, make_learner, simulate
+from replay.simulator.trial import CASES, STATEMENTS
 
 
 def _simulate(*options: str) -> str:
@@ -61,3 +62,24 @@ def test_unknown_names_end_the_command_with_one_line(options: tuple[str, str], k
     assert repr(options[1]) in result.stderr
     assert known in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_says_what_holds() -> None:
+    """A policy that keeps all promises passes, property by property."""
+    lines = _simulate("--policy", "best_so_far", "--check").splitlines()
+    assert [line.split() for line in lines[1:-1]] == [[name, "held"] for name in STATEMENTS]
+    assert lines[-1] == f"best_so_far conforms, in {CASES} situations"
+
+
+def test_check_ends_with_1_where_something_does_not_hold() -> None:
+    """A broken class of one's own fails, and text and JSON say in what."""
+    options = ["simulate", "--policy", "tests.replay.simulator.broken:Boundless", "--check"]
+    text = CliRunner().invoke(app, options)
+    assert text.exit_code == 1
+    assert "values: Values are there for all actions of a stage" in text.stdout
+    told = CliRunner().invoke(app, [*options, "--format", "json"])
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert found["conforms"] is False
+    failed = {one["name"] for one in found["properties"] if not one["held"]}
+    assert failed == {"values", "hostile"}

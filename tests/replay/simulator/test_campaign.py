@@ -10,7 +10,7 @@ from policy.situation import Situation
 from replay.simulator import CampaignWorld, Encounter, Oracle, make_learner, simulate
 from replay.simulator.campaign import DAYS, DELAY_ROUNDS, NEW_OFFERS_DAY, UNDELIVERED
 from replay.simulator.errors import OutOfRangeError
-from replay.simulator.learners import LEARNERS, Still
+from replay.simulator.learners import LEARNERS, AsLearner
 from replay.simulator.reference import Context, context_of
 from tests.policy.conformance import assert_conforms, paths
 
@@ -95,7 +95,7 @@ def test_nothing_comes_of_not_sending() -> None:
 def test_where_clicks_are_rare_not_sending_is_best() -> None:
     """If nobody ever clicks, unsubscriptions make every message a loss, and the oracle knows."""
     world = CampaignWorld(-20.0, 0, day_rounds=10)
-    oracle = simulate(world, Still(Oracle(world.truth)), 300)
+    oracle = simulate(world, AsLearner(Oracle(world.truth)), 300)
     assert oracle.captured == 1.0
     assert oracle.reward == 0.0
     assert oracle.undelivered == 0
