@@ -7,7 +7,7 @@ from replay.simulator.reference import ReferenceWorld
 from replay.simulator.run import Point, Simulation, simulate
 from replay.simulator.trial import Property, Trial, run_trial
 from replay.simulator.truth import Oracle, best_value, captured, mean_value, policy_value
-from replay.simulator.world import Encounter, Outcome, World
+from replay.simulator.world import Encounter, Event, Outcome, World
 from replay.simulator.worlds import WORLDS, make_world
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "WORLDS",
     "CampaignWorld",
     "Encounter",
+    "Event",
     "Learner",
     "Oracle",
     "Outcome",

@@ -1,6 +1,7 @@
 """What can go wrong in asking for a simulation: settings that no world or learner has."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from replay.errors import ReplayError, SettingError
 
@@ -44,6 +45,15 @@ class UnusableLearnerError(SettingError):
         super().__init__(f"{spec!r} cannot be used: {problem}")
         self.spec = spec
         self.problem = problem
+
+
+class PictureFormatError(SettingError):
+    """A file's ending names no kind of picture that can be written."""
+
+    def __init__(self, path: Path, known: Sequence[str]) -> None:
+        super().__init__(f"{path}: a picture ends with {', '.join(f'.{one}' for one in known)}")
+        self.path = path
+        self.known = tuple(known)
 
 
 class NonConformingError(ReplayError):
