@@ -13,7 +13,7 @@ from replay.simulator.errors import PictureFormatError
 from replay.simulator.run import Simulation
 
 FORMATS = ("svg", "png", "pdf")
-_SIZE_IN = (7.2, 4.2)
+_SIZE_IN = (7.2, 4.6)
 # Okabe and Ito's colours, told apart by people of every colour vision, and dashes besides.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
@@ -78,7 +78,7 @@ def _curve(axes: Axes, number: int, name: str, run: Simulation) -> None:
 def _dress(axes: Axes, world: str) -> None:
     axes.set_title(f"Share of what there is to earn, in the world {world!r}", loc="left")
     axes.set_xlabel("decisions")
-    axes.set_ylabel("captured: 0 as good as chance, 1 the best")
+    axes.set_ylabel("captured: 0 chance, 1 the best")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,.0f}"))
     axes.axhline(0.0, color="#888888", linewidth=0.8)
