@@ -15,7 +15,7 @@ from statistics import median
 from typing import Final
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from benchmarks.choice import FEATURES, NOW_MS, catalog
 from policy.choice import choose
@@ -122,6 +122,7 @@ def draw(figures: Mapping[str, float], path: Path = PICTURE) -> None:
         axes.set_xlabel("offers")
         axes.grid(visible=True, color="#dddddd")
         axes.set_ylim(bottom=min(values) / 2, top=max(values) * 2)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,g}"))
             axis.set_minor_formatter(FuncFormatter(lambda _value, _position: ""))

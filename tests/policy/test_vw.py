@@ -1,7 +1,6 @@
 """One Vowpal Wabbit model: cached examples change nothing, memory stays flat, files are exact."""
 
 import math
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from policy.learning import untrained
 from policy.situation import Stage
 from policy.vw import REWARD_MAX, Model
 from tests.policy.models import ARGUMENTS, PlainModel, Round, learned, rounds
+from tests.resources import resident_bytes
 
 # One leaked example takes up to 31 KiB: the short run would leak 120 MiB, the long one 15 GiB.
 GROWTH_BYTES_MAX = 32 * 1024 * 1024
@@ -40,12 +40,6 @@ def assert_same(left: Model, right: Model | PlainModel, seed: int, count: int = 
     for found in rounds(seed, count):
         expected = right.values(found.shared, found.actions)
         np.testing.assert_array_equal(left.values(found.shared, found.actions), expected)
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_cached_examples_give_the_values_of_fresh_ones(model: Model) -> None:
