@@ -19,7 +19,6 @@ from cli.options import (
 from cli.output import line, progress, show, table
 from policy.registry import Registry
 from policy.rollout import Rollout
-from policy.situation import Stage
 from replay.estimate import Estimate
 from replay.evaluation import (
     DEFAULT_ESTIMATORS,
@@ -31,6 +30,7 @@ from replay.gate import gate
 from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
 from replay.predictions import Predictions
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
+from replay.train import READINGS as TRAIN_READINGS
 from replay.train import train as train_chain
 
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
@@ -50,7 +50,6 @@ def train(  # noqa: PLR0913 - one parameter an option
     held_out: Annotated[
         float, typer.Option(help="Share of the subjects to keep for evaluation.", min=0.0, max=0.95)
     ] = 0.3,
-    passes: Annotated[int, typer.Option(help="How often each stage reads the log.", min=1)] = 1,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Train a policy on the log and register it.
@@ -58,7 +57,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     It answers nobody before `sendwise promote` puts it into force.
     """
     with source(data, Scope(catalog, as_of, since, until)) as found:
-        total = found.log.counts().decisions * passes * len(Stage)
+        total = found.log.counts().decisions * TRAIN_READINGS
         with progress("Training", total) as advance:
             trained = train_chain(
                 lambda: found.interactions(advance),
@@ -66,7 +65,6 @@ def train(  # noqa: PLR0913 - one parameter an option
                 found.registry,
                 now(),
                 held_out_share=held_out,
-                passes=passes,
             )
         left = {reason.value: count for reason, count in found.left.items()}
     version = trained.manifest.version

@@ -4,18 +4,26 @@ What a careful marketer does with a spreadsheet, and so what a chain has to beat
 """
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logit
 
+from policy.chain import Scale
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
 from policy.policies import FloatArray
+from policy.scores import Scores
 from policy.situation import Path, Situation, Stage
-from policy.vw import REWARD_MAX
 
 PRIOR_INTERACTIONS = 30.0
 """A mean of so many interactions counts as much as what is believed without them."""
+UNKNOWN = 0.5
+"""The share before anything was learned; it counts as much as one interaction."""
+WIDENING = 3.0
+"""Standard errors are multiplied by it: the default `error_scale` is made for a regression, whose
+errors are too large by about that, and those of means are not."""
 _DAY_MINUTES = 1440
 
 Cell = tuple[str, ...]
@@ -27,40 +35,50 @@ class Tally(NamedTuple):
 
     interactions: int = 0
     mean: float = 0.0
-    """In units of reward; 0 before the first."""
+    """Of the rewards as shares of their scale, 0 to 1; 0 before the first."""
 
-    def plus(self, reward: float) -> "Tally":
+    def plus(self, share: float) -> "Tally":
         """With one more; the running mean of Knuth, TAOCP 2, section 4.2.2, loses no digits."""
         count = self.interactions + 1
-        return Tally(count, self.mean + (reward - self.mean) / count)
+        return Tally(count, self.mean + (share - self.mean) / count)
 
 
 class BestSoFar:
     """Values offers, channels and send windows by what they earned so far, whoever the subject is.
 
-    The value of a cell with n interactions of mean reward m is a credibility estimate (Bühlmann
-    1967; nested cells, Jewell 1975)
+    Rewards count as shares of their scale. The share of a cell with n interactions of mean m is a
+    credibility estimate (Bühlmann 1967; nested cells, Jewell 1975)
 
-        v = (n m + k v') / (n + k)
+        p = (n m + k p') / (n + k)
 
-    where v' is the value of the next coarser cell and k is `PRIOR_INTERACTIONS`: a channel is held
+    where p' is the share of the next coarser cell and k is `PRIOR_INTERACTIONS`: a channel is held
     to be as good as its offer, and an offer as all together, until it shows otherwise. Cells are
-    offers, then their channels; times of day, then their weekdays. The value of everything is its
-    plain mean, 0 before anything was learned.
+    offers, then their channels; times of day, then their weekdays. Of everything, p' is `UNKNOWN`
+    and k is 1.
+
+    Taken as the mean of a beta distribution of n + k interactions, p has the variance
+    p (1 - p) / (n + k + 1), and by the delta method its log odds have the standard error
+    1 / √((n + k + 1) p (1 - p)), here times `WIDENING`.
     """
 
     def __init__(
-        self, version: str, exploration: Exploration, tallies: Mapping[Cell, Tally] | None = None
+        self,
+        version: str,
+        exploration: Exploration,
+        scale: Scale,
+        tallies: Mapping[Cell, Tally] | None = None,
     ) -> None:
         """Makes a policy.
 
         Args:
             version: name under which decisions are logged.
-            exploration: how values become probabilities.
+            exploration: how scores become probabilities.
+            scale: of the rewards; what lies outside counts as the nearest end.
             tallies: what was learned before, by cell; nothing if not given.
         """
         self.version = version
         self.exploration = exploration
+        self.scale = scale
         self._tallies = dict(tallies or {})
 
     @property
@@ -80,22 +98,30 @@ class BestSoFar:
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self.exploration.pmf(self.values(situation, path), self.interactions)
+        return self.exploration.pmf(self.scores(situation, path), self.interactions)
 
     def values(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return np.asarray([self._value(cell) for cell in cells(situation, path)], dtype=np.float64)
+        return self.scale.reward(self.scores(situation, path).shares)
+
+    def scores(self, situation: Situation, path: Path) -> Scores:
+        """Log odds of the eligible actions after `path`, and their standard errors."""
+        believed = [self._believed(cell) for cell in cells(situation, path)]
+        weights, shares = np.asarray(believed, dtype=np.float64).T
+        errors = WIDENING / np.sqrt((weights + 1.0) * shares * (1.0 - shares))
+        return Scores(logit(shares), errors)
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """Learns what the action at the end of a whole path earned.
 
         Raises:
-            InvalidRewardError: if the reward is no number, or beyond ±`REWARD_MAX`.
+            InvalidRewardError: if the reward is not finite; nothing is learned.
         """
-        if not abs(reward) <= REWARD_MAX:
+        if not isfinite(reward):
             raise InvalidRewardError(reward)
+        share = self.scale.share(reward)
         for cell in _cells_of(situation, path):
-            self._tallies[cell] = self._tally(cell).plus(reward)
+            self._tallies[cell] = self._tally(cell).plus(share)
 
     def close(self) -> None:
         """Holds nothing that would have to be freed."""
@@ -103,12 +129,13 @@ class BestSoFar:
     def _tally(self, cell: Cell) -> Tally:
         return self._tallies.get(cell, Tally())
 
-    def _value(self, cell: Cell) -> float:
+    def _believed(self, cell: Cell) -> tuple[float, float]:
+        """n + k and p of a cell."""
         count, mean = self._tally(cell)
-        if not cell:
-            return mean
-        prior = PRIOR_INTERACTIONS * self._value(cell[:-1])
-        return (count * mean + prior) / (count + PRIOR_INTERACTIONS)
+        prior, weight = UNKNOWN, 1.0
+        if cell:
+            prior, weight = self._believed(cell[:-1])[1], PRIOR_INTERACTIONS
+        return count + weight, (count * mean + weight * prior) / (count + weight)
 
 
 def cells(situation: Situation, path: Path) -> list[Cell]:

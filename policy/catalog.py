@@ -35,8 +35,9 @@ from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
 from policy.features import (
     Features,
+    Tokens,
     builtin_token,
-    feature_text,
+    feature_tokens,
 )
 from policy.places import Location, dotted, line_of
 
@@ -171,7 +172,7 @@ class Catalog(_Table):
         return f"catalog-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @cached_property
-    def offer_tokens(self) -> dict[str, str]:
+    def offer_tokens(self) -> dict[str, Tokens]:
         """Name and features of every offer, no send included, as VW tokens."""
         offers: dict[str, Offer | NoSend] = {**self.offers}
         if self.no_send is not None:
@@ -179,15 +180,15 @@ class Catalog(_Table):
         return {name: _tokens("offer", name, offer.features) for name, offer in offers.items()}
 
     @cached_property
-    def channel_tokens(self) -> dict[str, str]:
+    def channel_tokens(self) -> dict[str, Tokens]:
         """Name and features of every channel as VW tokens."""
         channels = self.channels.items()
         tokens = {name: _tokens("channel", name, channel.features) for name, channel in channels}
         return {**tokens, NO_CHANNEL: _tokens("channel", NO_CHANNEL, {})}
 
 
-def _tokens(kind: str, name: str, features: Features) -> str:
-    return f"{builtin_token(kind, name)} {feature_text(features)}".rstrip()
+def _tokens(kind: str, name: str, features: Features) -> Tokens:
+    return builtin_token(kind, name), *feature_tokens(features)
 
 
 def parse_catalog(text: str, source: str = "the catalog") -> Catalog:

@@ -11,6 +11,7 @@ from policy.situation import Path, Situation, Stage
 
 _CERTAIN = np.ones(1)
 _CERTAIN.flags.writeable = False  # all stages with one action share it
+_LABELS = tuple(stage.label for stage in Stage)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,18 +53,19 @@ def choose(policy: Policy, situation: Situation, entropy: int) -> Choice:
         situation: its tree must not be empty.
         entropy: the random bits of the decision id; the same bits always give the same choice.
     """
-    stages: tuple[StageChoice, ...] = ()
-    for stage in Stage:
-        path = tuple(earlier.chosen for earlier in stages)
+    stages: list[StageChoice] = []
+    path: Path = ()
+    for label in _LABELS:
         pmf = stage_pmf(policy, situation, path)
-        chosen = pick(pmf, uniform(entropy, stage.label)) if len(pmf) > 1 else 0
-        stages += (StageChoice(pmf, chosen),)
-    return Choice(stages)
+        chosen = pick(pmf, uniform(entropy, label)) if len(pmf) > 1 else 0
+        stages.append(StageChoice(pmf, chosen))
+        path += (chosen,)
+    return Choice(tuple(stages))
 
 
 def stage_pmf(policy: Policy, situation: Situation, path: Path) -> FloatArray:
     """A policy's pmf after `path`; where there is only one action, nobody need be asked."""
-    if len(situation.names(path)) == 1:
+    if situation.count(path) == 1:
         return _CERTAIN
     return policy.pmf(situation, path)
 

@@ -1,4 +1,4 @@
-"""Exploration: pure functions from values to a pmf, the same in serving and evaluation."""
+"""Exploration: pure functions from scores to a pmf, the same in serving and evaluation."""
 
 import math
 from collections.abc import Callable
@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.compiled import compiled
 from policy.errors import DivergedModelError
+from policy.matching import best_probabilities
+from policy.scores import Scores
 
 FloatArray = NDArray[np.float64]
-Name = Literal["squarecb", "epsilon", "softmax", "greedy"]
+Name = Literal["matching", "squarecb", "epsilon", "softmax", "greedy"]
 # Spread over 10,000 actions it is still far above 2**-53, the resolution of a draw.
 FLOOR_MIN = 1e-6
 GAMMA_SCALE_MAX = 1e12  # greedy for all values that differ; γ itself never becomes infinite
@@ -22,23 +25,25 @@ class Exploration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    name: Name = "squarecb"
+    name: Name = "matching"
     floor: float = Field(default=0.01, ge=FLOOR_MIN, le=1.0)
     """Share of each stage that is spread evenly, so that every eligible action keeps support."""
-    gamma_scale: float = Field(default=10.0, gt=0.0, le=GAMMA_SCALE_MAX)
+    error_scale: float = Field(default=0.3, gt=0.0, le=100.0)
+    """matching: standard errors are multiplied by it; the smaller, the greedier."""
+    gamma_scale: float = Field(default=20.0, gt=0.0, le=GAMMA_SCALE_MAX)
     """squarecb: γ after one interaction."""
     gamma_exponent: float = Field(default=0.5, ge=0.0, le=1.0)
     """squarecb: γ grows with this power of the interactions that the model has seen."""
     epsilon: float = Field(default=0.1, ge=0.0, le=1.0)
     """epsilon: share that is spread evenly."""
     temperature: float = Field(default=0.1, gt=0.0)
-    """softmax: a difference of this many reward units makes an action e times as likely."""
+    """softmax: this share of the reward's scale makes an action e times as likely."""
 
-    def pmf(self, values: FloatArray, interactions: int) -> FloatArray:
+    def pmf(self, scores: Scores, interactions: int) -> FloatArray:
         """Probability of each action.
 
         Args:
-            values: expected reward of each action, shape (actions,), finite.
+            scores: of each action; finite.
             interactions: how many the model has learned from.
 
         Returns:
@@ -48,46 +53,59 @@ class Exploration(BaseModel):
         Raises:
             DivergedModelError: if a value is not finite.
         """
-        if not np.isfinite(values).all():
+        if not (all_finite(scores.logits) and all_finite(scores.errors)):
             raise DivergedModelError
-        # The gap between two finite values may be infinite: the worse one is left to the floor.
-        with np.errstate(over="ignore"):
-            pmf = _KINDS[self.name](self, values, interactions)
-        pmf = (1.0 - self.floor) * pmf + self.floor / len(values)
-        return np.asarray(pmf / pmf.sum(), dtype=np.float64)
+        return with_floor(_KINDS[self.name](self, scores, interactions), self.floor)
 
 
-def _squarecb(settings: Exploration, values: FloatArray, interactions: int) -> FloatArray:
+@compiled
+def all_finite(numbers: FloatArray) -> bool:
+    """Whether none is infinite or NaN."""
+    return bool(np.isfinite(numbers).all())
+
+
+@compiled
+def with_floor(pmf: FloatArray, floor: float) -> FloatArray:
+    """Spreads a share of a pmf evenly, and makes it sum to 1 again where rounding has left it."""
+    mixed = (1.0 - floor) * pmf + floor / len(pmf)
+    return mixed / mixed.sum()
+
+
+def _matching(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
+    return best_probabilities(scores.logits, settings.error_scale * scores.errors)
+
+
+def _squarecb(settings: Exploration, scores: Scores, interactions: int) -> FloatArray:
     """Inverse-gap weighting (Abe and Long 1999; Foster and Rakhlin 2020, SquareCB)."""
     gamma = settings.gamma_scale * max(interactions, 1) ** settings.gamma_exponent
-    gaps = values.max() - values
+    gaps = scores.shares.max() - scores.shares
     best = gaps == 0.0
-    pmf: FloatArray = 1.0 / (len(values) + gamma * gaps)
+    pmf: FloatArray = 1.0 / (len(gaps) + gamma * gaps)
     pmf[best] = 0.0
     pmf[best] = (1.0 - pmf.sum()) / best.sum()
     return pmf
 
 
-def _epsilon(settings: Exploration, values: FloatArray, interactions: int) -> FloatArray:
-    return (1.0 - settings.epsilon) * _greedy(settings, values, interactions) + (
-        settings.epsilon / len(values)
-    )
+def _epsilon(settings: Exploration, scores: Scores, interactions: int) -> FloatArray:
+    greedy = _greedy(settings, scores, interactions)
+    return (1.0 - settings.epsilon) * greedy + settings.epsilon / len(greedy)
 
 
-def _softmax(settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
+def _softmax(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
     # Not numpy's exp: its last bits depend on the processor, and pmfs must not.
-    gaps = (values - values.max()) / settings.temperature
+    gaps = (scores.shares - scores.shares.max()) / settings.temperature
     weights = np.asarray([math.exp(gap) for gap in gaps.tolist()])
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _greedy(_settings: Exploration, values: FloatArray, _interactions: int) -> FloatArray:
+def _greedy(_settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
     """All mass on the best; ties share it."""
-    best = values == values.max()
+    best = scores.logits == scores.logits.max()
     return np.asarray(best / best.sum(), dtype=np.float64)
 
 
-_KINDS: dict[Name, Callable[[Exploration, FloatArray, int], FloatArray]] = {
+_KINDS: dict[Name, Callable[[Exploration, Scores, int], FloatArray]] = {
+    "matching": _matching,
     "squarecb": _squarecb,
     "epsilon": _epsilon,
     "softmax": _softmax,

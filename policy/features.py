@@ -6,29 +6,34 @@ the same token and no text can open a namespace or another example:
 
     category  c<name>=<value>
     flag      t<name> or f<name>
-    number    n<name>:<value>, which VW rounds to float32
+    number    n<name>:<sign(value) * log(1 + |value|)>, rounded to float32
     our own   _<name>=<value>
 """
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NoReturn
+
+import numpy as np
 
 from policy.errors import RequestError
 
 FeatureValue = float | str | bool
 Features = Mapping[str, FeatureValue]
+Token = tuple[str, float]
+"""Text of a feature, without spaces, and the number that it counts with."""
+Tokens = tuple[Token, ...]
 
 FEATURES_MAX = 256
 NAME_BYTES_MAX = 128
 CATEGORY_BYTES_MAX = 256
 MESSAGE_CHARS_MAX = 256
-# VW squares products of three numbers, one of each stage, in float32. Measured with the arguments
-# of `policy.learning`: within these limits, and rewards within theirs, weights stay finite. Smaller
-# numbers than the least are written as 0.
+# Three numbers are multiplied, and the product squared, in float32. Their logarithms stay far below
+# its limits.
 NUMBER_MAX = 1e9
+# Smaller ones count as 0: VW's parser gets some tiny numbers wrong.
 NUMBER_MIN = 1e-6
 
 # Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
@@ -66,30 +71,38 @@ def value_problem(value: FeatureValue) -> str:
     return ""
 
 
-def feature_text(features: Features) -> str:
-    """The features as VW tokens, sorted by name, separated by single spaces."""
-    return " ".join(_token(name, value) for name, value in sorted(features.items()))
+def feature_tokens(features: Features) -> Tokens:
+    """The features as VW tokens, sorted by name."""
+    return tuple([_token(name, value) for name, value in sorted(features.items())])
 
 
-def builtin_token(name: str, value: object) -> str:
+@lru_cache(maxsize=65_536)
+def builtin_token(name: str, value: object) -> Token:
     """A feature of our own, such as an offer's name; no feature from outside becomes the same."""
-    return f"_{name}={escape(str(value))}"
+    return f"_{name}={escape(str(value))}", 1.0
 
 
-def _token(name: str, value: FeatureValue) -> str:
+def token_text(tokens: Iterable[Token]) -> str:
+    """Tokens as VW reads them, separated by single spaces; a number of 1 need not be written."""
+    return " ".join([text if value == 1.0 else f"{text}:{value!r}" for text, value in tokens])
+
+
+def _token(name: str, value: FeatureValue) -> Token:
     if isinstance(value, bool):
-        return f"{'t' if value else 'f'}{escape(name)}"
+        return f"{'t' if value else 'f'}{escape(name)}", 1.0
     if isinstance(value, str):
-        return f"c{escape(name)}={escape(value)}"
-    return f"n{escape(name)}:{number_text(value, NUMBER_MIN)}"
+        return f"c{escape(name)}={escape(value)}", 1.0
+    return f"n{escape(name)}", scaled(value)
 
 
-def number_text(value: float, least: float) -> str:
-    """A finite number as VW reads it: a plain float, since numpy's print with their type.
+def scaled(value: float) -> float:
+    """A number as the model counts with it: sign(value) * log(1 + |value|), as a float32.
 
-    Numbers within `least` of 0 are 0: VW's parser reads some tiny ones (1.43e-212) as infinite.
+    Steps of the learner are not free of scale: money and counts have to be of a size with flags.
     """
-    return repr(float(value) if abs(value) >= least else 0.0)
+    if abs(value) < NUMBER_MIN:
+        return 0.0
+    return float(np.float32(math.copysign(math.log1p(abs(value)), value)))
 
 
 @lru_cache(maxsize=65_536)

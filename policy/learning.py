@@ -1,53 +1,144 @@
-"""How a chain learns: the models it starts from, and the target of each stage."""
+"""How a chain learns: Vowpal Wabbit takes an example, and its changed weights are read back."""
 
+from functools import reduce
+from math import exp, isfinite, log1p
+from pathlib import Path as FilePath
+
+import numpy as np
+
+from policy.blocks import IntArray
+from policy.chain import Chain, Scale
+from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
-from policy.policies import Chain
-from policy.situation import Path, Situation, Stage
-from policy.vw import Model
+from policy.sides import side
+from policy.situation import Path, Situation
+from policy.tokens import example_sides, example_text
+from policy.vw import (
+    CONSTANT,
+    FNV_PRIME,
+    HASH_MASK,
+    PAIRS,
+    SIZE,
+    STRIDE_SHIFT,
+    TRIPLES,
+    Regression,
+)
 
-# Coin betting (Orabona and Tommasi 2017) has no learning rate that would have to fit every log.
-_COMMON = "--cb_adf --cb_type mtr --coin --hash all -b 18"
-# Namespaces as in `policy.examples`: each stage crosses what it chooses with all it knows.
-_ARGUMENTS = {
-    Stage.OFFER: f"{_COMMON} -q ca -q ra",
-    Stage.CHANNEL: f"{_COMMON} -q ca -q oa --cubic coa",
-    Stage.SEND_TIME: f"{_COMMON} -q ca -q oa -q ha",
-}
-
-
-def untrained(exploration: Exploration) -> Chain:
-    """A chain that has seen nothing: all actions are equally likely."""
-    return Chain("untrained", [Model(_ARGUMENTS[stage]) for stage in Stage], exploration, 0)
-
-
-def learn(chain: Chain, stage: Stage, situation: Situation, path: Path, reward: float) -> None:
-    """Updates the model of one stage with an interaction.
-
-    Later stages should have learned before: their values make the target of the earlier ones.
-
-    Args:
-        chain: what learns.
-        stage: whose model is updated.
-        situation: what was known.
-        path: the whole choice.
-        reward: what it earned.
-    """
-    if len(situation.names(path[:stage])) == 1:
-        return  # nothing to choose, nothing to learn
-    goal = target(chain, stage, situation, path, reward)
-    chain.learn(situation, path[:stage], path[stage], goal)
+UNTRAINED = "untrained"
+UNIT = Scale(0.0, 1.0)
+TERMS = 22.0
+"""Weights of an example with three context features and one token for each choice."""
+# All weights of an example move at once: the more there are, the smaller each one's step has to be.
+# 0.2 was best for examples of 22 weights (docs/decisions/0005).
+RATE = 0.2 * TERMS
+STALE_MAX = 64
+"""After more examples than this, reading all weights is faster than finding those that changed."""
 
 
-def target(chain: Chain, stage: Stage, situation: Situation, path: Path, reward: float) -> float:
-    """What a stage's choice is worth if the later stages choose as well as they can.
+class Student:
+    """A chain that goes on learning."""
 
-    Where the logged later choices were the best ones, that is the reward itself. Where one was not,
-    the reward tells of another choice, and the best one's value stands in for it (Q-learning whose
-    trace is cut at the first choice that is not greedy; Watkins 1989, section 7).
-    """
-    for later in reversed(range(stage + 1, len(Stage))):
-        if len(situation.names(path[:later])) > 1:
-            values = chain.values(situation, path[:later])
-            if values[path[later]] < values.max():
-                reward = float(values.max())
-    return reward
+    def __init__(
+        self,
+        exploration: Exploration,
+        scale: Scale = UNIT,
+        terms: float = TERMS,
+        caution: float = 1.0,
+    ) -> None:
+        """Begins with a chain that has seen nothing: all actions are equally likely.
+
+        Args:
+            exploration: how the chain explores.
+            scale: of the rewards to come.
+            terms: how many weights an example has, typically; `terms_of` counts them.
+            caution: steps are smaller by this factor, 1 or more.
+        """
+        self.exploration = exploration
+        self.scale = scale
+        self.interactions = 0
+        self._regression = Regression(RATE / terms / caution)
+        self._weights = np.zeros((2, SIZE), dtype=np.float32)
+        self._stale: list[tuple[Situation, Path]] | None = []
+        self._chain: Chain | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """What has been learned so far; to be asked for anew after learning."""
+        if self._chain is None:
+            self._read_back()
+            self._chain = Chain(
+                UNTRAINED, self._weights, self.exploration, self.scale, self.interactions
+            )
+        return self._chain
+
+    def learn(self, situation: Situation, path: Path, reward: float) -> float:
+        """Learns what an action has earned.
+
+        Args:
+            situation: what was known.
+            path: the whole choice.
+            reward: within the scale; what lies outside counts as its nearest end.
+
+        Returns:
+            The logistic loss of what was expected before, in nats: the smaller, the better.
+
+        Raises:
+            InvalidRewardError: if the reward is not finite; nothing is learned.
+        """
+        stale = self._stale
+        loss = self.learn_text(example_text(situation, path), reward)
+        if stale is not None and len(stale) < STALE_MAX:
+            self._stale = [*stale, (situation, path)]
+        return loss
+
+    def learn_text(self, text: str, reward: float) -> float:
+        """Does as `learn`, given an action's `example_text`: for those who learn one twice."""
+        if not isfinite(reward):
+            raise InvalidRewardError(reward)
+        share = self.scale.share(reward)
+        logit = self._regression.learn(text, share)
+        self.interactions += 1
+        self._chain = self._stale = None
+        return max(logit, 0.0) + log1p(exp(-abs(logit))) - share * logit
+
+    def save(self, path: FilePath) -> None:
+        """Writes the regression to a file, from which learning can go on."""
+        self._regression.save(path)
+
+    def close(self) -> None:
+        """Frees the regression's memory."""
+        self._regression.close()
+
+    def _read_back(self) -> None:
+        stale, self._stale = self._stale, []
+        if stale is None:
+            places: IntArray = np.arange(SIZE)
+        elif stale:
+            places = np.unique(np.concatenate([touched(*each) for each in stale]))
+        else:
+            return
+        # A chain that was given out before keeps the weights that it had.
+        self._weights = self._weights.copy()
+        self._weights[:, places] = self._regression.read(places)
+
+
+def terms_of(situation: Situation, path: Path) -> int:
+    """How many weights the example of an action has."""
+    return len(touched(situation, path))
+
+
+def touched(situation: Situation, path: Path) -> IntArray:
+    """Places of the weights of one example: those of its tokens and of their crosses."""
+    sides = example_sides(situation, path).items()
+    hashes = {name: side(name, tokens).hashes for name, tokens in sides if tokens}
+    parts = list(hashes.values())
+    for cross in (*PAIRS, *TRIPLES):
+        if all(name in hashes for name in cross):
+            parts.append(reduce(_crossed, (hashes[name] for name in cross)))
+    places = np.concatenate(parts) >> STRIDE_SHIFT
+    return np.unique(np.append(places, CONSTANT))
+
+
+def _crossed(first: IntArray, second: IntArray) -> IntArray:
+    """As `policy.blocks.cross`, of every pair."""
+    return ((first[:, None] * FNV_PRIME ^ second) & HASH_MASK).ravel()

@@ -1,15 +1,11 @@
 """Policies: what turns a situation into the pmf of each stage."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.examples import action_texts, shared_text
-from policy.exploration import Exploration
 from policy.situation import Path, Situation, Stage
-from policy.vw import Model
 
 FloatArray = NDArray[np.float64]
 
@@ -65,49 +61,6 @@ class Fixed:
 
     def values(self, situation: Situation, path: Path) -> None:
         """Estimates nothing."""
-
-
-class Chain:
-    """Three models, one for each stage; each sees the choices before it."""
-
-    def __init__(
-        self,
-        version: str,
-        models: Sequence[Model],
-        exploration: Exploration,
-        interactions: int,
-    ) -> None:
-        """Puts a chain together.
-
-        Args:
-            version: name under which decisions are logged.
-            models: of offer, channel and send time.
-            exploration: how values become probabilities.
-            interactions: how many the models have learned from.
-        """
-        self.version = version
-        self.models = tuple(models)
-        self.exploration = exploration
-        self.interactions = interactions
-
-    def pmf(self, situation: Situation, path: Path) -> FloatArray:
-        """See `Policy`."""
-        return self.exploration.pmf(self.values(situation, path), self.interactions)
-
-    def values(self, situation: Situation, path: Path) -> FloatArray:
-        """See `Policy`."""
-        actions = action_texts(situation, path)
-        return self.models[len(path)].values(shared_text(situation, path), actions)
-
-    def learn(self, situation: Situation, path: Path, chosen: int, reward: float) -> None:
-        """Updates the model of the stage after `path` with the reward of one of its actions."""
-        actions = action_texts(situation, path)
-        self.models[len(path)].learn(shared_text(situation, path), actions, chosen, reward)
-
-    def close(self) -> None:
-        """Frees the models' memory."""
-        for model in self.models:
-            model.close()
 
 
 def _even(count: int) -> FloatArray:

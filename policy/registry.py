@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy.catalog import NO_SEND, Catalog, load_catalog, parse_catalog
+from policy.chain import Chain, Scale
 from policy.errors import (
     CatalogError,
     DamagedModelError,
@@ -22,12 +24,17 @@ from policy.errors import (
 )
 from policy.exploration import Exploration
 from policy.files import sha256_of, sync, write_atomically
-from policy.policies import Chain, Fixed, Policy, Uniform
+from policy.learning import Student
+from policy.policies import Fixed, Policy, Uniform
 from policy.rollout import RolloutFile
-from policy.situation import Stage
-from policy.vw import Model
+from policy.vw import SIZE
 
 MANIFEST = "manifest.json"
+REGRESSION = "regression.vw"
+"""Vowpal Wabbit's own file, from which learning can go on."""
+WEIGHTS = "weights.npy"
+"""Weights and sums of squared gradients, float32, shape (2, 2**18): what serving reads."""
+FILES = (REGRESSION, WEIGHTS)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -42,7 +49,8 @@ class Training(BaseModel):
     """Id of the last decision that was read, in hex; later ones are new to the policy."""
     held_out_share: float = Field(ge=0.0, lt=1.0)
     """Share of the subjects whose interactions were left for evaluation."""
-    passes: int = Field(ge=1)
+    caution: float = Field(ge=1.0)
+    """How much smaller than usual the steps of learning were."""
 
 
 class Manifest(BaseModel):
@@ -55,7 +63,11 @@ class Manifest(BaseModel):
     created_at: datetime
     exploration: Exploration
     interactions: int
-    """How many the models have learned from."""
+    """How many the regression has learned from."""
+    reward_low: float
+    """The lowest reward that it learned from."""
+    reward_high: float
+    """The highest one."""
     training: Training
     files: dict[str, str]
     """SHA-256 of each file, by name."""
@@ -96,8 +108,8 @@ class Registry:
             self._read[version] = _registered_catalog(path, version)
         return self._read[version]
 
-    def register(self, chain: Chain, training: Training, created_at: datetime) -> Manifest:
-        """Stores a trained chain under the hash of its content.
+    def register(self, student: Student, training: Training, created_at: datetime) -> Manifest:
+        """Stores what a student has learned under the hash of its content.
 
         Returns:
             Its manifest; of the earlier registration, if the same content was registered before.
@@ -108,7 +120,7 @@ class Registry:
         self._models.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=".new-"))
         try:
-            manifest = _write(chain, training, created_at, scratch)
+            manifest = _write(student, training, created_at, scratch)
             if not _moved(scratch, self._models / manifest.version):
                 return self.manifest(manifest.version)
             sync(self._models)
@@ -176,8 +188,11 @@ class Registry:
         for name, digest in manifest.files.items():
             if not (directory / name).is_file() or sha256_of(directory / name) != digest:
                 raise DamagedModelError(manifest.version, name)
-        models = [Model("", directory / _file(stage)) for stage in Stage]
-        return Chain(manifest.version, models, manifest.exploration, manifest.interactions)
+        weights = np.load(directory / WEIGHTS, allow_pickle=False)
+        if weights.shape != (2, SIZE) or weights.dtype != np.float32:
+            raise DamagedModelError(manifest.version, WEIGHTS)
+        scale = Scale(manifest.reward_low, manifest.reward_high)
+        return Chain(manifest.version, weights, manifest.exploration, scale, manifest.interactions)
 
 
 def rules(catalog: Catalog) -> list[str]:
@@ -213,18 +228,22 @@ def _moved(scratch: Path, target: Path) -> bool:
     return True
 
 
-def _write(chain: Chain, training: Training, created_at: datetime, directory: Path) -> Manifest:
-    """Writes models and manifest, and makes both survive a power cut."""
-    for stage, model in zip(Stage, chain.models, strict=True):
-        model.save(directory / _file(stage))
-        sync(directory / _file(stage))
+def _write(student: Student, training: Training, created_at: datetime, directory: Path) -> Manifest:
+    """Writes regression, weights and manifest, and makes them survive a power cut."""
+    chain = student.chain
+    student.save(directory / REGRESSION)
+    np.save(directory / WEIGHTS, chain.weights, allow_pickle=False)
+    for name in FILES:
+        sync(directory / name)
     manifest = Manifest(
         version="",
         created_at=created_at,
         exploration=chain.exploration,
         interactions=chain.interactions,
+        reward_low=chain.scale.low,
+        reward_high=chain.scale.high,
         training=training,
-        files={_file(stage): sha256_of(directory / _file(stage)) for stage in Stage},
+        files={name: sha256_of(directory / name) for name in FILES},
     )
     version = _content_version(manifest.model_dump(mode="json", by_alias=True))
     manifest = manifest.model_copy(update={"version": version})
@@ -241,10 +260,6 @@ def _content_version(manifest: dict[str, Any]) -> str:
     content = {key: manifest[key] for key in manifest.keys() - {"version", "created_at"}}
     text = json.dumps(content, sort_keys=True)
     return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _file(stage: Stage) -> str:
-    return f"{stage.label}.vw"
 
 
 def _is_plain(version: str) -> bool:

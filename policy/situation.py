@@ -83,6 +83,15 @@ class Situation:
             return tuple(node.channel for node in self.tree[path[0]].channels)
         return tuple(str(window) for window in self.windows(path))
 
+    def count(self, path: Path) -> int:
+        """How many actions are eligible after `path`."""
+        if not path:
+            return len(self.tree)
+        channels = self.tree[path[0]].channels
+        return (
+            len(channels) if len(path) == Stage.CHANNEL else channels[path[1]].windows.bit_count()
+        )
+
     def action(self, path: Path) -> tuple[str, str, int]:
         """Offer, channel and number of the send window at the end of a whole path."""
         offer = self.tree[path[0]]

@@ -1,9 +1,8 @@
-"""One Vowpal Wabbit model: the only module that imports `vowpalwabbit`."""
+"""One Vowpal Wabbit regression whose weights can be read: the only module that imports it."""
 
 import threading
 import weakref
-from collections import Counter
-from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,136 +10,118 @@ import vowpalwabbit
 from numpy.typing import NDArray
 
 from policy.errors import InvalidRewardError
-from policy.features import number_text
 
-# An example takes up to 31 KiB; this many hold the actions of a large catalog.
-CACHED_MAX = 8_192
-# Larger rewards overflow beside the largest features, and weights would be NaN for ever; smaller
-# ones than the least get lost in VW's parser.
-REWARD_MAX = 1e9
-REWARD_MIN = 1e-20
-# Label probability 1 switches importance weighting off: the exploration asks for plain regression.
-_LABEL = "0:{cost}:1 "
+BITS = 18
+SIZE = 1 << BITS
+# FTRL-proximal (McMahan et al. 2013) with logistic loss: its sums of squared gradients, which it
+# keeps for its own step sizes, tell how well each weight is known.
+_LEARNER = "--loss_function logistic --ftrl --ftrl_beta 1 --l1 0 --l2 0"
+# Namespaces as in `policy.tokens`. Which letter stands first matters for the hash of a pair.
+PAIRS = ("co", "cn", "cw", "on", "nw", "ow", "ro")
+TRIPLES = ("con",)
+_CROSSES = [*(f"-q {pair}" for pair in PAIRS), *(f"--cubic {triple}" for triple in TRIPLES)]
+# Unless `--hash all` is given, a number as a name would be its own hash.
+_LIMITS = f"-b {BITS} --hash all --min_prediction -50 --max_prediction 50"
+ARGUMENTS = f"{_LEARNER} {' '.join(_CROSSES)} {_LIMITS}"
+# VW's constant feature, and the factor of its hash of crossed features (constant.h, interactions.h).
+CONSTANT = 11_650_396 % SIZE
+FNV_PRIME = 16_777_619
+# VW keeps four floats a weight: weight, z, sum of squared gradients, and one that is unused.
+STRIDE_SHIFT = 2
+_WEIGHT, _SQUARED_GRADIENTS = 0, 2
+HASH_MASK = (SIZE << STRIDE_SHIFT) - 1
+"""The bits of a strided hash that reach a weight's place."""
 
-_Examples = dict[tuple[str, int], vowpalwabbit.Example]
-"""Parsed actions by their text, and which of equal ones."""
+SHARE_MIN = 1e-12
+"""A share of a class below this counts as none: VW's parser gets some tiny numbers wrong."""
+
+Weights = NDArray[np.float32]
+"""Weights, and their sums of squared gradients; shape (2, 2**18)."""
 
 
-class Model:
-    """Values of actions in a context, learned from rewards (`--cb_adf`).
+class Regression:
+    """Logistic regression of a reward in [0, 1] on the text of an action in its context.
 
-    Wrapping examples in Python costs more than VW's own work, so action lines that recur are parsed
-    once and kept; the results are those of parsing everything each time. A workspace is not
-    thread-safe: a lock makes calls take turns.
+    A workspace is not thread-safe: a lock makes calls take turns.
     """
 
-    def __init__(self, arguments: str, path: Path | None = None) -> None:
-        """Makes a new model, or loads one.
+    def __init__(self, rate: float, path: Path | None = None) -> None:
+        """Makes a new model, or loads one to go on learning.
 
         Args:
-            arguments: VW options of a new model; a saved model brings its own.
+            rate: FTRL's α, above 0; a loaded model brings its own.
             path: file of a saved model.
         """
         # As a list, since VW would split a line at the spaces of the path.
-        source = ["--initial_regressor", str(path)] if path else arguments.split()
+        new = [*ARGUMENTS.split(), "--ftrl_alpha", repr(float(rate))]
+        source = new if path is None else ["--initial_regressor", str(path)]
         self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
-        self._actions: _Examples = {}
         self._lock = threading.Lock()
-        # Examples are not freed with their workspace. A model may be dropped by whichever call used
-        # it last, so it is freed when nobody has it any more, and `close` need not be called.
-        self._free = weakref.finalize(self, _free, self._workspace, self._actions)
+        self._free = weakref.finalize(self, self._workspace.finish)
         self._free.atexit = False
 
-    def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
-        """Expected reward of each action, shape (actions,).
+    def learn(self, text: str, target: float) -> float:
+        """Updates the model with one example; a fraction counts as a share of both classes.
 
         Args:
-            shared: tokens with their namespaces, such as `|c cplan=gold`.
-            actions: the same for each action.
-        """
-        with self._lock:
-            examples = [self._parse(f"shared {shared}"), *self._examples(actions)]
-            costs = self._workspace.predict(examples)
-            self._workspace.finish_example(examples[:1])
-            self._trim()
-        return 0.0 - np.asarray(costs, dtype=np.float64)  # not -costs: no one wants to read -0
+            text: namespaces with their tokens.
+            target: from 0 to 1.
 
-    def learn(self, shared: str, actions: Sequence[str], chosen: int, reward: float) -> None:
-        """Updates the model with the reward of one action.
-
-        Args:
-            shared: as in `values`.
-            actions: all that could be chosen.
-            chosen: index of the one that was.
-            reward: within ±`REWARD_MAX`; within `REWARD_MIN` of 0 it counts as 0.
+        Returns:
+            The logit that the model gave to the example before.
 
         Raises:
-            InvalidRewardError: if the reward would spoil the weights; nothing is learned.
+            InvalidRewardError: if the target is outside; nothing is learned.
         """
-        if not abs(reward) <= REWARD_MAX:
-            raise InvalidRewardError(reward)
+        if not 0.0 <= target <= 1.0:
+            raise InvalidRewardError(target)
+        shares = (("1", target), ("-1", 1.0 - target))
+        labels = [f"{label} {share!r}" for label, share in shares if share > SHARE_MIN]
         with self._lock:
-            label = _LABEL.format(cost=number_text(-reward, REWARD_MIN))
-            fresh = [self._parse(f"shared {shared}"), self._parse(label + actions[chosen])]
-            examples = [fresh[0], *self._examples(actions)]
-            examples[chosen + 1] = fresh[1]
-            self._workspace.learn(examples)
-            # Finishing straight after learning crashes; a prediction on the two first does not.
-            self._workspace.predict(fresh)
-            self._workspace.finish_example(fresh)
-            self._trim()
+            return [self._learn(f"{label} {text}") for label in labels][0]
+
+    def _learn(self, line: str) -> float:
+        example = self._workspace.parse(line)
+        self._workspace.learn(example)
+        logit = float(example.get_simplelabel_prediction())
+        self._workspace.finish_example(example)
+        return logit
+
+    def predict(self, text: str) -> float:
+        """The logit that VW itself gives to an example."""
+        with self._lock:
+            return float(self._workspace.predict(text))
+
+    def read(self, places: NDArray[np.int64]) -> Weights:
+        """What has been learned at some places; shape (2, places)."""
+        with self._lock:
+            get = self._workspace.get_weight
+            found = [
+                [get(place, part) for place in places.tolist()]
+                for part in (_WEIGHT, _SQUARED_GRADIENTS)
+            ]
+        return np.asarray(found, dtype=np.float32)
 
     def save(self, path: Path) -> None:
         """Writes the model to a file."""
         with self._lock:
             self._workspace.save(str(path))
 
-    @property
-    def cached(self) -> int:
-        """How many examples are kept."""
-        return len(self._actions)
-
     def close(self) -> None:
         """Frees the model's memory now, not only when nobody has it any more."""
         with self._lock:
             self._free()
 
-    def _examples(self, actions: Sequence[str]) -> list[vowpalwabbit.Example]:
-        """The actions' examples, each a different one: VW corrupts memory if one is given twice."""
-        if len(set(actions)) == len(actions):
-            return [self._example(text, 0) for text in actions]
-        seen: Counter[str] = Counter()
-        examples = []
-        for text in actions:
-            examples.append(self._example(text, seen[text]))
-            seen[text] += 1
-        return examples
 
-    def _example(self, text: str, repeat: int) -> vowpalwabbit.Example:
-        example = self._actions.get((text, repeat))
-        if example is None:
-            example = self._actions[text, repeat] = self._parse(text)
-        return example
-
-    def _parse(self, text: str) -> vowpalwabbit.Example:
-        (example,) = self._workspace.parse([text])
-        return example
-
-    def _trim(self) -> None:
-        """Starts the cache anew when it is full: features of single requests made most of it."""
-        if len(self._actions) > CACHED_MAX:
-            _forget(self._workspace, self._actions)
+@lru_cache(maxsize=1)
+def _hasher() -> vowpalwabbit.Workspace:
+    """A workspace that only hashes, which changes nothing in it."""
+    return vowpalwabbit.Workspace(arg_list=[*ARGUMENTS.split(), "--quiet"])
 
 
-def _free(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
-    _forget(workspace, actions)
-    workspace.finish()
-
-
-def _forget(workspace: vowpalwabbit.Workspace, actions: _Examples) -> None:
-    for example in actions.values():
-        # Finishing reads a prediction that only the first example of a list ever gets; an
-        # example without one would crash the process.
-        workspace.predict([example])
-        workspace.finish_example([example])
-    actions.clear()
+@lru_cache(maxsize=65_536)
+def token_hash(namespace: str, text: str) -> int:
+    """VW's hash of a token, strided and cut to the bits that reach a weight's place."""
+    hasher = _hasher()
+    hashed: int = hasher.hash_feature(text, hasher.hash_space(namespace))
+    return hashed << STRIDE_SHIFT & HASH_MASK

@@ -11,7 +11,7 @@ from policy.catalog import Reward as RewardRule
 from policy.eligibility import is_no_send
 from policy.rollout import Arm
 from policy.situation import Path, Situation, situation_of
-from policy.vw import REWARD_MAX
+from policy.chain import REWARD_MAX
 
 DAY_MS = 86_400_000
 

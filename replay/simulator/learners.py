@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from policy.best_so_far import BestSoFar
+from policy.chain import Scale
 from policy.exploration import Exploration
-from policy.learning import learn, untrained
+from policy.learning import UNIT, Student
 from policy.policies import FloatArray, Policy, Uniform
-from policy.situation import Path, Situation, Stage
+from policy.situation import Path, Situation
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
 from replay.simulator.own import own_policy
@@ -62,36 +63,35 @@ class AsLearner:
 
 
 class OnlineChain:
-    """The product's chain, learning at once from each outcome.
-
-    Its stages learn from the last to the first, since the later ones' values make the target of the
-    earlier ones.
-    """
+    """The product's chain, learning at once from each outcome."""
 
     version = "chain"
 
-    def __init__(self, exploration: Exploration | None = None) -> None:
-        """Makes an untrained chain, with the catalog's default exploration if none is given."""
-        self._chain = untrained(exploration or Exploration())
-        self.floor = self._chain.exploration.floor
+    def __init__(self, exploration: Exploration | None = None, scale: Scale = UNIT) -> None:
+        """Makes an untrained chain.
+
+        Args:
+            exploration: the catalog's default if none is given.
+            scale: of the rewards to come.
+        """
+        self._student = Student(exploration or Exploration(), scale)
+        self.floor = self._student.exploration.floor
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self._chain.pmf(situation, path)
+        return self._student.chain.pmf(situation, path)
 
     def values(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self._chain.values(situation, path)
+        return self._student.chain.values(situation, path)
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
-        for stage in reversed(Stage):
-            learn(self._chain, stage, situation, path, reward)
-        self._chain.interactions += 1
+        self._student.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
-        self._chain.close()
+        self._student.close()
 
 
 # Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
@@ -128,24 +128,25 @@ def ccb() -> Learner:
     return Slots("ccb", arguments, ccb_lines, weighted=False)
 
 
-LEARNERS: Mapping[str, Callable[[], Learner]] = {
-    "chain": OnlineChain,
-    "joint": joint,
-    "slates": slates,
-    "ccb": ccb,
-    "epsilon": epsilon,
-    "no_context": no_context,
-    BEST_SO_FAR: lambda: BestSoFar(BEST_SO_FAR, Exploration()),
-    "uniform": lambda: AsLearner(Uniform()),
+LEARNERS: Mapping[str, Callable[[Scale], Learner]] = {
+    "chain": lambda scale: OnlineChain(scale=scale),
+    "joint": lambda _: joint(),
+    "slates": lambda _: slates(),
+    "ccb": lambda _: ccb(),
+    "epsilon": lambda _: epsilon(),
+    "no_context": lambda _: no_context(),
+    BEST_SO_FAR: lambda scale: BestSoFar(BEST_SO_FAR, Exploration(), scale),
+    "uniform": lambda _: AsLearner(Uniform()),
 }
-"""What makes each learner, by name."""
+"""What makes each learner from the scale of the rewards to come, by name."""
 
 
-def make_learner(name: str) -> Learner:
+def make_learner(name: str, scale: Scale = UNIT) -> Learner:
     """A new learner that knows nothing.
 
     Args:
         name: one of `LEARNERS`, or `module:Class` for a class of your own.
+        scale: of the rewards to come, for those of ours that have to know it beforehand.
 
     Raises:
         UnknownLearnerError: if there is none of this name.
@@ -155,4 +156,4 @@ def make_learner(name: str) -> Learner:
         return AsLearner(own_policy(name))
     if name not in LEARNERS:
         raise UnknownLearnerError(name, list(LEARNERS))
-    return LEARNERS[name]()
+    return LEARNERS[name](scale)

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.features import NUMBER_MIN, Features, FeatureValue, escape, number_text
+from policy.features import escape, token_text
 from policy.situation import Path, Situation, Tree, bits
-from policy.vw import REWARD_MIN
+from policy.tokens import context_tokens
 
 TREES_KEPT = 64
+NUMBER_MIN = 1e-20
 
 
 class Label(NamedTuple):
@@ -29,9 +30,7 @@ class Label(NamedTuple):
     @property
     def text(self) -> str:
         """Cost and probability as VW reads them."""
-        return (
-            f"{number_text(-self.reward, REWARD_MIN)}:{number_text(self.probability, REWARD_MIN)}"
-        )
+        return f"{number_text(-self.reward)}:{number_text(self.probability)}"
 
 
 def shared_line(situation: Situation) -> str:
@@ -56,16 +55,13 @@ def joint_paths(tree: Tree) -> NDArray[np.intp]:
 def slates_lines(situation: Situation, labels: Iterable[Label] = ()) -> list[str]:
     """A slot for each stage, each with its own actions, for `--slates`; of one reward for all."""
     told = tuple(labels)
-    cost = f"{number_text(-told[0].reward, REWARD_MIN)} " if told else ""
+    cost = f"{number_text(-told[0].reward)} " if told else ""
     actions = [
         f"slates action {slot} {text}"
         for slot, texts in enumerate(_slot_actions(situation.tree))
         for text in texts
     ]
-    slots = [
-        f"slates slot {label.chosen}:{number_text(label.probability, REWARD_MIN)} |"
-        for label in told
-    ]
+    slots = [f"slates slot {label.chosen}:{number_text(label.probability)} |" for label in told]
     return [
         f"slates shared {cost}{_context(situation)}",
         *actions,
@@ -121,15 +117,9 @@ def _side(space: str, name: str) -> str:
 
 
 def _context(situation: Situation) -> str:
-    return f"|c {_facts(situation.features)}"
+    return f"|c {token_text(context_tokens(situation))}"
 
 
-def _facts(features: Features) -> str:
-    return " ".join(_fact(name, value) for name, value in features.items())
-
-
-def _fact(name: str, value: FeatureValue) -> str:
-    """Numbers as numbers, all else as one token; what VW's syntax would misread is escaped."""
-    if isinstance(value, str | bool):
-        return f"{escape(name)}={escape(str(value))}"
-    return f"{escape(name)}:{number_text(value, NUMBER_MIN)}"
+def number_text(value: float) -> str:
+    """A finite number as VW reads it; its parser takes some tiny ones (1.43e-212) for infinite."""
+    return repr(float(value) if abs(value) >= NUMBER_MIN else 0.0)

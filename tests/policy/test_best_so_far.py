@@ -4,26 +4,28 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
-from policy.best_so_far import PRIOR_INTERACTIONS, BestSoFar, Cell, Tally
+from policy.best_so_far import PRIOR_INTERACTIONS, UNKNOWN, WIDENING, BestSoFar, Cell, Tally
 from policy.catalog import parse_catalog
+from policy.chain import Scale
 from policy.eligibility import eligibility
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
 from policy.request import Request
 from policy.situation import Path, Situation, Stage
-from policy.vw import REWARD_MAX
 from tests.policy.catalogs import minimal, toml
 from tests.policy.conformance import assert_conforms, assert_floor, paths
 from tests.policy.situations import situations
 
 FLOOR = 0.05
-rewards = st.floats(-100.0, 100.0)
+SCALE = Scale(-2.0, 4.0)
+rewards = st.floats(*SCALE)
 histories = st.lists(st.tuples(st.integers(0, 10**6), rewards), max_size=12)
 
 
 def _new() -> BestSoFar:
-    return BestSoFar("best_so_far", Exploration(floor=FLOOR))
+    return BestSoFar("best_so_far", Exploration(floor=FLOOR), SCALE)
 
 
 def _shop(features: dict[str, str] | None = None) -> Situation:
@@ -37,9 +39,9 @@ def _shop(features: dict[str, str] | None = None) -> Situation:
     return eligibility(request, parse_catalog(toml(tables))).situation
 
 
-def _shrunk(rewarded: list[float], prior: float) -> float:
-    """The formula, from the rewards themselves."""
-    return (sum(rewarded) + PRIOR_INTERACTIONS * prior) / (len(rewarded) + PRIOR_INTERACTIONS)
+def _shrunk(rewarded: list[float], prior: float, weight: float = PRIOR_INTERACTIONS) -> float:
+    """The formula, from the rewards themselves; it is the same in rewards as in shares."""
+    return (sum(rewarded) + weight * prior) / (len(rewarded) + weight)
 
 
 @given(situations(), histories)
@@ -56,10 +58,11 @@ def test_it_conforms_whatever_it_has_learned(
     assert policy.interactions == len(history)
 
 
-def test_before_it_has_learned_anything_all_is_worth_nothing() -> None:
-    """A new one prefers nothing."""
+def test_before_it_has_learned_anything_all_is_worth_the_same() -> None:
+    """A new one prefers nothing, and expects the middle of the scale."""
     for path in [(), (0,), (1, 1)]:
-        assert not _new().values(_shop(), path).any()
+        assert _new().values(_shop(), path) == pytest.approx(1.0)
+        assert np.ptp(_new().pmf(_shop(), path)) == 0.0
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(paths(_shop(), 3))), rewards), min_size=1))
@@ -68,7 +71,7 @@ def test_values_are_means_shrunk_to_the_coarser_mean(history: list[tuple[Path, f
     policy = _new()
     for path, reward in history:
         policy.learn(_shop(), path, reward)
-    overall = sum(reward for _, reward in history) / len(history)
+    overall = _shrunk([reward for _, reward in history], SCALE.low + 6.0 * UNKNOWN, 1.0)
     for offer, value in enumerate(policy.values(_shop(), ())):
         expected = _shrunk([r for path, r in history if path[0] == offer], overall)
         assert value == pytest.approx(expected, abs=1e-9)
@@ -81,12 +84,26 @@ def test_values_are_means_shrunk_to_the_coarser_mean(history: list[tuple[Path, f
         assert value == pytest.approx(_shrunk(at_time, of_time), abs=1e-9)
 
 
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_errors_are_those_of_the_beta_posterior(good: int, bad: int) -> None:
+    """The log odds of an offer have the standard error of their distribution, but wider."""
+    policy = _new()
+    for reward, times in ((SCALE.high, good), (SCALE.low, bad)):
+        for _ in range(times):
+            policy.learn(_shop(), (0, 0, 0), reward)
+    scores = policy.scores(_shop(), ())
+    share, weight = scores.shares[0], good + bad + PRIOR_INTERACTIONS
+    spread = beta(weight * share, weight * (1.0 - share)).std()
+    expected = WIDENING * spread / (share * (1.0 - share))
+    assert scores.errors[0] == pytest.approx(expected, rel=1e-9)
+
+
 def test_nobody_is_told_apart() -> None:
     """What one subject earned counts for every other."""
     policy = _new()
     for _ in range(50):
-        policy.learn(_shop({"plan": "gold"}), (0, 1, 2), 0.0)
-        policy.learn(_shop({"plan": "gold"}), (1, 1, 2), 1.0)
+        policy.learn(_shop({"plan": "gold"}), (0, 1, 2), SCALE.low)
+        policy.learn(_shop({"plan": "gold"}), (1, 1, 2), SCALE.high)
     np.testing.assert_array_equal(policy.pmf(_shop(), ()), policy.pmf(_shop({"plan": "x"}), ()))
     assert policy.pmf(_shop(), ())[1] > 0.9
 
@@ -95,11 +112,22 @@ def test_a_new_channel_is_as_good_as_its_offer() -> None:
     """What was never sent takes the value of the next coarser cell, not 0."""
     policy = _new()
     for _ in range(300):
-        policy.learn(_shop(), (0, 0, 0), 1.0)
-        policy.learn(_shop(), (1, 0, 0), 0.0)
+        policy.learn(_shop(), (0, 0, 0), SCALE.high)
+        policy.learn(_shop(), (1, 0, 0), SCALE.low)
     offers = policy.values(_shop(), ())
-    assert policy.values(_shop(), (0,))[1] == offers[0] > 0.9
-    assert policy.values(_shop(), (1,))[1] == offers[1] < 0.1
+    assert policy.values(_shop(), (0,))[1] == offers[0] > 3.5
+    assert policy.values(_shop(), (1,))[1] == offers[1] < -1.5
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(-1e300, 1e300)), max_size=12))
+def test_rewards_beyond_the_scale_count_as_its_ends(history: list[tuple[int, float]]) -> None:
+    """Whatever is earned, values stay strictly within the scale, and pmfs exist."""
+    policy, actions = _new(), list(paths(_shop(), 3))
+    for number, reward in history:
+        policy.learn(_shop(), actions[number % len(actions)], reward)
+    assert SCALE.low < policy.values(_shop(), ()).min()
+    assert policy.values(_shop(), ()).max() < SCALE.high
+    assert_conforms(policy, _shop())
 
 
 @given(st.lists(rewards, max_size=40))
@@ -118,7 +146,7 @@ def test_its_tallies_are_all_of_it(history: list[tuple[int, float]]) -> None:
     policy, actions = _new(), list(paths(_shop(), 3))
     for number, reward in history:
         policy.learn(_shop(), actions[number % len(actions)], reward)
-    copy = BestSoFar("best_so_far", policy.exploration, policy.tallies)
+    copy = BestSoFar("best_so_far", policy.exploration, SCALE, policy.tallies)
     assert copy.interactions == len(history)
     for path in [(), (0,), (1,), (1, 0)]:
         np.testing.assert_array_equal(copy.pmf(_shop(), path), policy.pmf(_shop(), path))
@@ -127,13 +155,13 @@ def test_its_tallies_are_all_of_it(history: list[tuple[int, float]]) -> None:
 def test_tallies_that_are_handed_out_are_a_copy() -> None:
     """Nobody changes a policy by what it was made from, or by what it tells."""
     tallies: dict[Cell, Tally] = {(): Tally(1, 0.5)}
-    policy = BestSoFar("best_so_far", Exploration(), tallies)
-    policy.learn(_shop(), (0, 0, 0), 1.0)
+    policy = BestSoFar("best_so_far", Exploration(), SCALE, tallies)
+    policy.learn(_shop(), (0, 0, 0), SCALE.high)
     assert tallies == {(): Tally(1, 0.5)}
     assert dict(policy.tallies)[()] == Tally(2, 0.75)
 
 
-@pytest.mark.parametrize("reward", [float("nan"), float("inf"), -2 * REWARD_MAX])
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), float("-inf")])
 def test_a_reward_that_would_spoil_the_means_is_refused(reward: float) -> None:
     """Nothing is learned from a reward that no model could learn."""
     policy = _new()

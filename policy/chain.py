@@ -1,0 +1,93 @@
+"""The chain: three stages drawn one after the other, scored by one regression of whole actions."""
+
+import threading
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from policy.exploration import Exploration
+from policy.policies import FloatArray
+from policy.scores import Scores
+from policy.situation import Path, Situation
+from policy.tables import Scorer, Tables
+from policy.vw import Weights
+
+REWARD_MAX = 1e9
+"""Beyond it, nothing would be left of other rewards on the same scale."""
+
+
+class Scale(NamedTuple):
+    """The rewards that a chain has learned from, from the lowest to the highest."""
+
+    low: float
+    high: float
+    """Above `low`."""
+
+    @classmethod
+    def between(cls, low: float, high: float) -> Self:
+        """The scale of rewards from `low` to `high`; of one unit where all are equal."""
+        return cls(low, high if high > low else low + 1.0)
+
+    def share(self, reward: float) -> float:
+        """A reward as a number from 0 to 1; what lies outside counts as the nearest end."""
+        return min(max((reward - self.low) / (self.high - self.low), 0.0), 1.0)
+
+    def reward(self, shares: FloatArray) -> FloatArray:
+        """Shares as rewards."""
+        return np.asarray(self.low + shares * (self.high - self.low), dtype=np.float64)
+
+
+class _Last(threading.local):
+    """The tables that a thread made last."""
+
+    situation: Situation | None = None
+    tables: Tables
+
+
+class Chain:
+    """Chooses offer, channel and send time by what a regression expects of each."""
+
+    def __init__(
+        self,
+        version: str,
+        weights: Weights,
+        exploration: Exploration,
+        scale: Scale,
+        interactions: int,
+    ) -> None:
+        """Puts a chain together.
+
+        Args:
+            version: name under which decisions are logged.
+            weights: of the regression.
+            exploration: how scores become probabilities.
+            scale: of the rewards that were learned.
+            interactions: how many the regression has learned from.
+        """
+        self.version = version
+        self.weights = weights
+        self.exploration = exploration
+        self.scale = scale
+        self.interactions = interactions
+        self._scorer = Scorer(weights)
+        self._last = _Last()
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self.exploration.pmf(self.scores(situation, path), self.interactions)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`; each action with the best that can follow it."""
+        return self.scale.reward(self.scores(situation, path).shares)
+
+    def scores(self, situation: Situation, path: Path) -> Scores:
+        """Log odds of the eligible actions after `path`, and how well they are known."""
+        return self._tables(situation).scores(path)
+
+    def _tables(self, situation: Situation) -> Tables:
+        """The three stages of a choice share one set of tables."""
+        last = self._last
+        if last.situation is not situation:
+            last.tables = self._scorer.tables(situation)
+            last.situation = situation
+        return last.tables

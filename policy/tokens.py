@@ -1,0 +1,62 @@
+"""The tokens of each side of an action: what the model knows of context, offer, channel, window."""
+
+from functools import lru_cache
+
+from policy.catalog import NO_CHANNEL
+from policy.features import Tokens, builtin_token, feature_tokens, token_text
+from policy.situation import Grid, Path, Situation
+
+DAY_MINUTES = 1440
+DAY_MS = 86_400_000
+
+
+def context_tokens(situation: Situation) -> Tokens:
+    """What is known of the subject and the moment."""
+    return feature_tokens(situation.features)
+
+
+def request_tokens(situation: Situation, offer: str) -> Tokens:
+    """What is known of the subject and one offer together."""
+    features = situation.offer_features.get(offer)
+    return feature_tokens(features) if features else ()
+
+
+def days_ahead(grid: Grid) -> tuple[int, ...]:
+    """How many days each send window lies ahead of the first moment that is not too early."""
+    first_ms = grid.start_ms - grid.earliest_ms  # at most 0: the first window is running
+    steps = range(len(grid.local_minutes))
+    return tuple([max(first_ms + step * grid.step_ms, 0) // DAY_MS for step in steps])
+
+
+@lru_cache(maxsize=16_384)
+def window_tokens(local_minute: int, ahead: int) -> Tokens:
+    """The local time of a send window, and how many days ahead it lies."""
+    day, minute = divmod(local_minute, DAY_MINUTES)
+    facts = {"minute": minute, "day": day, "ahead": ahead}
+    return tuple(builtin_token(name, value) for name, value in facts.items())
+
+
+def example_sides(situation: Situation, path: Path) -> dict[str, Tokens]:
+    """One whole action in its context, by namespace.
+
+    `c` context, `o` offer, `r` the request's facts of the offer, `n` channel, `w` send window.
+    """
+    offer, channel, window = situation.action(path)
+    return {
+        "c": context_tokens(situation),
+        "o": situation.catalog.offer_tokens[offer],
+        "r": request_tokens(situation, offer),
+        "n": situation.catalog.channel_tokens[channel],
+        # Not to send has no time.
+        "w": () if channel == NO_CHANNEL else _window(situation.grid, window),
+    }
+
+
+def example_text(situation: Situation, path: Path) -> str:
+    """The same as Vowpal Wabbit reads it."""
+    sides = example_sides(situation, path).items()
+    return " ".join(f"|{name} {token_text(tokens)}" for name, tokens in sides if tokens)
+
+
+def _window(grid: Grid, window: int) -> Tokens:
+    return window_tokens(grid.local_minutes[window], days_ahead(grid)[window])
