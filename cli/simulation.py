@@ -75,10 +75,7 @@ def simulate(  # noqa: PLR0913 - one parameter an option
 
 
 def _run(place: World, name: str, rounds: int) -> Simulation:
-    with (
-        closing(make_learner(name, place.scale)) as learner,
-        progress(f"Simulating {name}", rounds) as advance,
-    ):
+    with closing(make_learner(name)) as learner, progress(f"Simulating {name}", rounds) as advance:
         return run_in(place, learner, rounds, advance)
 
 

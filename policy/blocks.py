@@ -4,10 +4,12 @@ The logit of (offer, channel, send window) in a context is a sum over the offer 
 alone, the window alone and their pairs. Each of these has far fewer entries than there are actions,
 so a tree of 20 x 4 x 24 actions takes a few thousand weights in place of half a million.
 
-Every sum here has two readings. With a precision of 0 the table holds weights, and a term is
-weight times factor. With a positive precision the table holds sums of squared gradients, and a term
-is the squared factor over (precision + sum): a weight's variance is the inverse of its sum of squared
-gradients, which is the diagonal of the observed Fisher information, plus a prior precision.
+Every sum here has two readings. With a precision of 0 the table holds weights, and a term is weight
+times factor. With a positive precision the table holds sums of squared gradients, and a term is the
+squared factor over (precision + sum): a weight's variance is the inverse of its sum of squared
+gradients, which is the diagonal of the observed Fisher information, plus a prior precision. That of
+an option's tokens grows with their number, so that before anything is learned an option with many
+features is no more uncertain than one with few.
 
 Hashes are those of `policy.vw`, cut to the bits that reach a weight's place.
 """
@@ -74,17 +76,26 @@ def base_sum(table: Table, context: Side) -> float:
 
 
 @compiled
+def size(options: Options, option: int) -> float:
+    """Sum of the squared values of an option's tokens."""
+    total = 0.0
+    for t in range(options.starts[option], options.starts[option + 1]):
+        total += options.values[t] * options.values[t]
+    return total
+
+
+@compiled
 def option_sum(
     table: Table, precision: float, context: Side, options: Options, option: int
 ) -> float:
     """One option's tokens, alone and crossed with the context."""
-    total = 0.0
+    total, prior = 0.0, precision * size(options, option)
     for t in range(options.starts[option], options.starts[option + 1]):
         hashed, value = options.hashes[t], options.values[t]
-        total += term(table, precision, hashed, value)
+        total += term(table, prior, hashed, value)
         for c in range(len(context.hashes)):
             crossed = cross(context.hashes[c], hashed)
-            total += term(table, precision, crossed, context.values[c] * value)
+            total += term(table, prior, crossed, context.values[c] * value)
     return total
 
 
@@ -102,11 +113,11 @@ def pair_sum(  # noqa: PLR0913, PLR0917 - two sides and an option of each
     table: Table, precision: float, first: Options, i: int, second: Options, j: int
 ) -> float:
     """Every token of one option crossed with every token of another."""
-    total = 0.0
+    total, prior = 0.0, precision * size(first, i) * size(second, j)
     for s in range(first.starts[i], first.starts[i + 1]):
         for t in range(second.starts[j], second.starts[j + 1]):
             crossed = cross(first.hashes[s], second.hashes[t])
-            total += term(table, precision, crossed, first.values[s] * second.values[t])
+            total += term(table, prior, crossed, first.values[s] * second.values[t])
     return total
 
 
@@ -125,15 +136,15 @@ def triple_sum(  # noqa: PLR0913, PLR0917 - two sides and an option of each, and
     table: Table, precision: float, context: Side, first: Options, i: int, second: Options, j: int
 ) -> float:
     """`pair_sum`, and the same crossed with the context."""
-    total = 0.0
+    total, prior = 0.0, precision * size(first, i) * size(second, j)
     for s in range(first.starts[i], first.starts[i + 1]):
         for t in range(second.starts[j], second.starts[j + 1]):
             value = first.values[s] * second.values[t]
             crossed = cross(first.hashes[s], second.hashes[t])
-            total += term(table, precision, crossed, value)
+            total += term(table, prior, crossed, value)
             for c in range(len(context.hashes)):
                 inner = cross(cross(context.hashes[c], first.hashes[s]), second.hashes[t])
-                total += term(table, precision, inner, context.values[c] * value)
+                total += term(table, prior, inner, context.values[c] * value)
     return total
 
 

@@ -1,7 +1,8 @@
 """The chain: three stages drawn one after the other, scored by one regression of whole actions."""
 
 import threading
-from typing import NamedTuple, Self
+from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,11 +23,9 @@ class Scale(NamedTuple):
     low: float
     high: float
     """Above `low`."""
-
-    @classmethod
-    def between(cls, low: float, high: float) -> Self:
-        """The scale of rewards from `low` to `high`; of one unit where all are equal."""
-        return cls(low, high if high > low else low + 1.0)
+    dispersion: float = 1.0
+    """Variance of the rewards, as a share of what it would be if each were the lowest or the highest
+    one with the same mean; above 0, at most 1."""
 
     def share(self, reward: float) -> float:
         """A reward as a number from 0 to 1; what lies outside counts as the nearest end."""
@@ -70,6 +69,7 @@ class Chain:
         self.scale = scale
         self.interactions = interactions
         self._scorer = Scorer(weights)
+        self._unit = sqrt(scale.dispersion)
         self._last = _Last()
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
@@ -82,7 +82,8 @@ class Chain:
 
     def scores(self, situation: Situation, path: Path) -> Scores:
         """Log odds of the eligible actions after `path`, and how well they are known."""
-        return self._tables(situation).scores(path)
+        logits, errors = self._tables(situation).scores(path)
+        return Scores(logits, errors * self._unit)
 
     def _tables(self, situation: Situation) -> Tables:
         """The three stages of a choice share one set of tables."""

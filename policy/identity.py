@@ -11,9 +11,9 @@ _Value = TypeVar("_Value")
 class IdentityCache(Generic[_Keys, _Value]):
     """Remembers a function's results by the identity of its arguments.
 
-    To hash an eligible tree costs more than to score it; and trees that are equal are mostly one and
-    the same object. What is kept holds on to its arguments, so that no others get their identity.
-    The oldest go first.
+    To hash an eligible tree costs more than to score it; and trees that are equal are mostly one
+    and the same object. What is kept holds on to its arguments, so that no others get their
+    identity. The oldest go first.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """How a chain learns: Vowpal Wabbit takes an example, and its changed weights are read back."""
 
 from functools import reduce
-from math import exp, isfinite, log1p
+from math import exp, isfinite, log1p, sqrt
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -26,10 +26,10 @@ from policy.vw import (
 
 UNTRAINED = "untrained"
 UNIT = Scale(0.0, 1.0)
-TERMS = 22.0
-"""Weights of an example with three context features and one token for each choice."""
+TERMS = 34.0
+"""Weights of an example with three context features and one name for each choice."""
 # All weights of an example move at once: the more there are, the smaller each one's step has to be.
-# 0.2 was best for examples of 22 weights (docs/decisions/0005).
+# 0.2 was best for examples of that many weights (docs/decisions/0005).
 RATE = 0.2 * TERMS
 STALE_MAX = 64
 """After more examples than this, reading all weights is faster than finding those that changed."""
@@ -56,7 +56,9 @@ class Student:
         self.exploration = exploration
         self.scale = scale
         self.interactions = 0
-        self._regression = Regression(RATE / terms / caution)
+        unit = sqrt(scale.dispersion)
+        self._weight = 1.0 / unit
+        self._regression = Regression(RATE / terms / caution * unit)
         self._weights = np.zeros((2, SIZE), dtype=np.float32)
         self._stale: list[tuple[Situation, Path]] | None = []
         self._chain: Chain | None = None
@@ -96,7 +98,7 @@ class Student:
         if not isfinite(reward):
             raise InvalidRewardError(reward)
         share = self.scale.share(reward)
-        logit = self._regression.learn(text, share)
+        logit = self._regression.learn(text, share, self._weight)
         self.interactions += 1
         self._chain = self._stale = None
         return max(logit, 0.0) + log1p(exp(-abs(logit))) - share * logit
@@ -134,7 +136,7 @@ def touched(situation: Situation, path: Path) -> IntArray:
     parts = list(hashes.values())
     for cross in (*PAIRS, *TRIPLES):
         if all(name in hashes for name in cross):
-            parts.append(reduce(_crossed, (hashes[name] for name in cross)))
+            parts.append(reduce(_crossed, [hashes[name] for name in cross]))  # noqa: PERF401
     places = np.concatenate(parts) >> STRIDE_SHIFT
     return np.unique(np.append(places, CONSTANT))
 

@@ -68,6 +68,8 @@ class Manifest(BaseModel):
     """The lowest reward that it learned from."""
     reward_high: float
     """The highest one."""
+    reward_dispersion: float
+    """How much they varied between the two: see `policy.chain.Scale`."""
     training: Training
     files: dict[str, str]
     """SHA-256 of each file, by name."""
@@ -191,7 +193,7 @@ class Registry:
         weights = np.load(directory / WEIGHTS, allow_pickle=False)
         if weights.shape != (2, SIZE) or weights.dtype != np.float32:
             raise DamagedModelError(manifest.version, WEIGHTS)
-        scale = Scale(manifest.reward_low, manifest.reward_high)
+        scale = Scale(manifest.reward_low, manifest.reward_high, manifest.reward_dispersion)
         return Chain(manifest.version, weights, manifest.exploration, scale, manifest.interactions)
 
 
@@ -242,6 +244,7 @@ def _write(student: Student, training: Training, created_at: datetime, directory
         interactions=chain.interactions,
         reward_low=chain.scale.low,
         reward_high=chain.scale.high,
+        reward_dispersion=chain.scale.dispersion,
         training=training,
         files={name: sha256_of(directory / name) for name in FILES},
     )

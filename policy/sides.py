@@ -38,7 +38,8 @@ def choices(namespace: str, each: Iterable[Tokens]) -> Choices:
     """Several options."""
     listed = list(each)
     shared = set(listed[0]).intersection(*listed[1:]) if len(listed) > 1 else set[Token]()
-    apart = [tuple(token for token in tokens if token not in shared) for tokens in listed]
+    # The two windows of an hour that happens twice have nothing that tells them apart.
+    apart = [tuple(token for token in tokens if token not in shared) or tokens for tokens in listed]
     return Choices(options(namespace, listed), options(namespace, apart))
 
 

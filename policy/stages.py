@@ -182,6 +182,8 @@ def offer_scores(
         )
         if window >= 0:
             variance += pair_sum(u.squares, u.precision, u.offers, offer, u.windows, window)
+        else:  # not to send is as uncertain as the others, before anything is learned
+            variance += 1.0 / u.precision
         logits[offer] = best.logits[found]
         errors[offer] = np.sqrt(variance)
     return logits, errors

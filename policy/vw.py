@@ -23,7 +23,7 @@ _CROSSES = [*(f"-q {pair}" for pair in PAIRS), *(f"--cubic {triple}" for triple 
 # Unless `--hash all` is given, a number as a name would be its own hash.
 _LIMITS = f"-b {BITS} --hash all --min_prediction -50 --max_prediction 50"
 ARGUMENTS = f"{_LEARNER} {' '.join(_CROSSES)} {_LIMITS}"
-# VW's constant feature, and the factor of its hash of crossed features (constant.h, interactions.h).
+# VW's constant feature, and its factor for hashes of crossed features (constant.h, interactions.h).
 CONSTANT = 11_650_396 % SIZE
 FNV_PRIME = 16_777_619
 # VW keeps four floats a weight: weight, z, sum of squared gradients, and one that is unused.
@@ -49,7 +49,7 @@ class Regression:
         """Makes a new model, or loads one to go on learning.
 
         Args:
-            rate: FTRL's α, above 0; a loaded model brings its own.
+            rate: FTRL's alpha, above 0; a loaded model brings its own.
             path: file of a saved model.
         """
         # As a list, since VW would split a line at the spaces of the path.
@@ -60,12 +60,13 @@ class Regression:
         self._free = weakref.finalize(self, self._workspace.finish)
         self._free.atexit = False
 
-    def learn(self, text: str, target: float) -> float:
+    def learn(self, text: str, target: float, weight: float = 1.0) -> float:
         """Updates the model with one example; a fraction counts as a share of both classes.
 
         Args:
             text: namespaces with their tokens.
             target: from 0 to 1.
+            weight: so many examples does it count for.
 
         Returns:
             The logit that the model gave to the example before.
@@ -76,9 +77,10 @@ class Regression:
         if not 0.0 <= target <= 1.0:
             raise InvalidRewardError(target)
         shares = (("1", target), ("-1", 1.0 - target))
-        labels = [f"{label} {share!r}" for label, share in shares if share > SHARE_MIN]
+        labels = [f"{label} {weight * share!r}" for label, share in shares if share > SHARE_MIN]
         with self._lock:
-            return [self._learn(f"{label} {text}") for label in labels][0]
+            logits = [self._learn(f"{label} {text}") for label in labels]
+        return logits[0]
 
     def _learn(self, line: str) -> float:
         example = self._workspace.parse(line)

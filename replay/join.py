@@ -8,10 +8,10 @@ from enum import StrEnum
 from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
 from policy.catalog import Catalog
 from policy.catalog import Reward as RewardRule
+from policy.chain import REWARD_MAX
 from policy.eligibility import is_no_send
 from policy.rollout import Arm
 from policy.situation import Path, Situation, situation_of
-from policy.chain import REWARD_MAX
 
 DAY_MS = 86_400_000
 

@@ -1,27 +1,28 @@
 """Trains a chain on a log, in one pass after a first look at the rewards."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from operator import attrgetter
+
+import numpy as np
 
 from decisionlog import Decision
 from policy.catalog import Catalog
-from policy.chain import Scale
 from policy.draw import hashed
 from policy.exploration import Exploration
+from policy.extent import Extent
 from policy.learning import Student, terms_of
 from policy.registry import Manifest, Registry, Training
+from policy.tokens import example_text
 from replay.errors import NothingToLearnError
 from replay.join import Interaction
 
 READINGS = 2
 """How often a log is read, for progress."""
-CAUTIONS = (1.0, 4.0, 16.0)
-"""Steps that fit one log are too large for another. The student that foresaw the later half of the
-log best, each interaction before learning from it, is kept (progressive validation; Blum, Kalai and
-Langford 1999)."""
+CAUTIONS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Steps that fit one log are too large for another. Which do is told by how well students foresee
+each interaction of the later half before they learn from it (progressive validation; Blum, Kalai
+and Langford 1999)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,84 +58,84 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
     Raises:
         NothingToLearnError: if there are no interactions.
     """
-    extent = _extent(_reported(interactions(), on_progress), held_out_share)
-    students = _students(catalog.exploration, extent)
+    found = _looked_through(_reported(interactions(), on_progress), held_out_share)
+    candidates = _Candidates(catalog.exploration, found.extent)
     for interaction in _reported(interactions(), on_progress):
         if not is_held_out(interaction.decision, held_out_share):
-            for student in students:
-                student.learn(interaction)
-    best = min(students, key=attrgetter("loss"))
+            candidates.learn(interaction)
+    best = candidates.best()
     training = Training(
         catalog=catalog.version,
-        until=extent.until.hex(),
+        until=found.until.hex(),
         held_out_share=held_out_share,
-        caution=best.caution,
+        caution=CAUTIONS[best],
     )
-    manifest = registry.register(best.student, training, created_at)
-    for each in students:
-        each.student.close()
-    return Trained(manifest, extent.learned, extent.held_out)
+    manifest = registry.register(candidates.students[best], training, created_at)
+    candidates.close()
+    return Trained(manifest, found.extent.count, found.held_out)
 
 
 @dataclass(slots=True)
-class _Extent:
-    """What a log has to learn from."""
+class _Log:
+    """What a log has, known before anything is learned from it."""
 
-    low: float = math.inf
-    high: float = -math.inf
-    learned: int = 0
+    extent: Extent
+    """Of what is to be learned."""
     held_out: int = 0
-    weights: int = 0
-    """Of all examples together."""
     until: bytes = b""
 
-    @property
-    def scale(self) -> Scale:
-        """From the lowest to the highest reward; of one unit where all are equal."""
-        return Scale.between(self.low, self.high)
 
-    @property
-    def terms(self) -> float:
-        """Weights of an example, on average."""
-        return self.weights / self.learned
+def _looked_through(interactions: Iterable[Interaction], held_out_share: float) -> _Log:
+    found = _Log(Extent())
+    for one in interactions:
+        found.until = max(found.until, one.decision.decision_id)
+        if is_held_out(one.decision, held_out_share):
+            found.held_out += 1
+        else:
+            found.extent.add(one.reward, terms_of(one.situation, one.path))
+    if not found.extent.count:
+        raise NothingToLearnError
+    return found
 
 
-class _Candidate:
-    """A student that learns with some caution, and how well it foresaw what it learned."""
+class _Candidates:
+    """Students that learn the same with different caution, and how well each foresaw it."""
 
-    def __init__(self, caution: float, exploration: Exploration, extent: _Extent) -> None:
-        self.caution = caution
-        self.student = Student(exploration, extent.scale, extent.terms, caution)
-        self.loss = 0.0
-        self._early = extent.learned // 2
+    def __init__(self, exploration: Exploration, extent: Extent) -> None:
+        self.students = [
+            Student(exploration, extent.scale, extent.terms, caution) for caution in CAUTIONS
+        ]
+        self._early = extent.count // 2
+        self._seen = 0
+        self._sums = np.zeros(len(CAUTIONS))
+        self._products = np.zeros((len(CAUTIONS), len(CAUTIONS)))
 
     def learn(self, interaction: Interaction) -> None:
-        """Learns from an interaction; from the middle of the log on, what it expected counts."""
-        situation, path, reward = interaction.situation, interaction.path, interaction.reward
-        loss = self.student.learn(situation, path, reward)
-        if self.student.interactions > self._early:
-            self.loss += loss
+        """Learns from an interaction; from the middle of the log on, what was expected counts."""
+        text, reward = example_text(interaction.situation, interaction.path), interaction.reward
+        losses = np.asarray([student.learn_text(text, reward) for student in self.students])
+        self._seen += 1
+        if self._seen > self._early:
+            self._sums += losses
+            self._products += losses[:, None] * losses
 
+    def best(self) -> int:
+        """The most cautious of those that foresaw no worse than the best, as far as can be told.
 
-def _students(exploration: Exploration, extent: _Extent) -> list[_Candidate]:
-    return [_Candidate(caution, exploration, extent) for caution in CAUTIONS]
+        No worse is a mean loss within one standard error of the difference (the rule of Breiman et
+        al. 1984, section 3.4.3).
+        """
+        count = self._seen - self._early
+        means, best = self._sums / count, int(self._sums.argmin())
+        squares = np.diag(self._products) - 2.0 * self._products[best] + self._products[best, best]
+        differences = means - means[best]
+        variances = np.maximum(squares / count - differences**2, 0.0)
+        return int(np.flatnonzero(differences <= np.sqrt(variances / count))[-1])
 
-
-def _extent(interactions: Iterable[Interaction], held_out_share: float) -> _Extent:
-    """Reads a log once, before anything is learned: a scale has to be known first."""
-    extent = _Extent()
-    for interaction in interactions:
-        extent.until = max(extent.until, interaction.decision.decision_id)
-        if is_held_out(interaction.decision, held_out_share):
-            extent.held_out += 1
-        else:
-            extent.learned += 1
-            extent.weights += terms_of(interaction.situation, interaction.path)
-            extent.low = min(extent.low, interaction.reward)
-            extent.high = max(extent.high, interaction.reward)
-    if not extent.learned:
-        raise NothingToLearnError
-    return extent
+    def close(self) -> None:
+        """Frees what they hold."""
+        for student in self.students:
+            student.close()
 
 
 def is_held_out(decision: Decision, share: float) -> bool:

@@ -20,7 +20,6 @@ import numpy as np
 from scipy.special import expit
 
 from policy.catalog import Catalog
-from policy.chain import Scale
 from policy.draw import uniform
 from policy.eligibility import eligibility, is_no_send
 from policy.request import Request
@@ -87,7 +86,6 @@ class CampaignWorld:
     """A world that changes, with late, several and negative rewards and undelivered messages."""
 
     name = "campaign"
-    scale = Scale(UNSUBSCRIBE_REWARD, CLICK_REWARD + ORDER_REWARD)
 
     def __init__(self, base: float = -3.2, seed: int = 0, day_rounds: int = 1000) -> None:
         """Makes the world.

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from policy.best_so_far import BestSoFar
-from policy.chain import Scale
 from policy.exploration import Exploration
-from policy.learning import UNIT, Student
+from policy.extent import Extent
+from policy.learning import Student, terms_of
 from policy.policies import FloatArray, Policy, Uniform
 from policy.situation import Path, Situation
+from policy.tokens import example_text
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
 from replay.simulator.own import own_policy
@@ -19,6 +20,10 @@ CROSSED = "-q co -q cn -q cw -q on -q nw -q ow --cubic con -b 18"
 # A slot sees only its own action: there is nothing else to cross.
 SLOTTED = "-q co -q cn -q cw -b 18"
 BEST_SO_FAR = "best_so_far"
+LOOKS_FROM = 128
+"""Outcomes before the chain looks at the rewards' dispersion."""
+MISTAKEN = 1.5
+"""A dispersion that differs by this factor makes it learn again."""
 
 
 class Learner(Policy, Protocol):
@@ -63,19 +68,21 @@ class AsLearner:
 
 
 class OnlineChain:
-    """The product's chain, learning at once from each outcome."""
+    """The product's chain, learning at once from each outcome.
+
+    How rewards are scaled has to be known before learning. So it learns all again, as a training
+    run does, when rewards turn out to be other than it took them for; it begins with 0 and 1.
+    """
 
     version = "chain"
 
-    def __init__(self, exploration: Exploration | None = None, scale: Scale = UNIT) -> None:
-        """Makes an untrained chain.
-
-        Args:
-            exploration: the catalog's default if none is given.
-            scale: of the rewards to come.
-        """
-        self._student = Student(exploration or Exploration(), scale)
-        self.floor = self._student.exploration.floor
+    def __init__(self, exploration: Exploration | None = None) -> None:
+        """Makes an untrained chain, with the catalog's default exploration if none is given."""
+        self._exploration = exploration or Exploration()
+        self.floor = self._exploration.floor
+        self._student = Student(self._exploration)
+        self._extent = Extent()
+        self._lived: list[tuple[Situation, Path, float]] = []
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
@@ -87,11 +94,31 @@ class OnlineChain:
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
-        self._student.learn(situation, path, reward)
+        self._lived.append((situation, path, reward))
+        self._extent.add(reward, terms_of(situation, path))
+        if self._is_mistaken(reward):
+            self._learn_again()
+        else:
+            self._student.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
         self._student.close()
+
+    def _is_mistaken(self, reward: float) -> bool:
+        scale, count = self._student.scale, self._extent.count
+        if not scale.low <= reward <= scale.high:
+            return True
+        # Looking at each doubling, all looks together cost as much as one run.
+        is_doubled = count >= LOOKS_FROM and count & (count - 1) == 0
+        ratio = self._extent.scale.dispersion / scale.dispersion
+        return is_doubled and not 1.0 / MISTAKEN < ratio < MISTAKEN
+
+    def _learn_again(self) -> None:
+        self._student.close()
+        self._student = Student(self._exploration, self._extent.scale, self._extent.terms)
+        for situation, path, reward in self._lived:
+            self._student.learn_text(example_text(situation, path), reward)
 
 
 # Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
@@ -128,25 +155,24 @@ def ccb() -> Learner:
     return Slots("ccb", arguments, ccb_lines, weighted=False)
 
 
-LEARNERS: Mapping[str, Callable[[Scale], Learner]] = {
-    "chain": lambda scale: OnlineChain(scale=scale),
-    "joint": lambda _: joint(),
-    "slates": lambda _: slates(),
-    "ccb": lambda _: ccb(),
-    "epsilon": lambda _: epsilon(),
-    "no_context": lambda _: no_context(),
-    BEST_SO_FAR: lambda scale: BestSoFar(BEST_SO_FAR, Exploration(), scale),
-    "uniform": lambda _: AsLearner(Uniform()),
+LEARNERS: Mapping[str, Callable[[], Learner]] = {
+    "chain": OnlineChain,
+    "joint": joint,
+    "slates": slates,
+    "ccb": ccb,
+    "epsilon": epsilon,
+    "no_context": no_context,
+    BEST_SO_FAR: lambda: BestSoFar(BEST_SO_FAR, Exploration()),
+    "uniform": lambda: AsLearner(Uniform()),
 }
-"""What makes each learner from the scale of the rewards to come, by name."""
+"""What makes each learner, by name."""
 
 
-def make_learner(name: str, scale: Scale = UNIT) -> Learner:
+def make_learner(name: str) -> Learner:
     """A new learner that knows nothing.
 
     Args:
         name: one of `LEARNERS`, or `module:Class` for a class of your own.
-        scale: of the rewards to come, for those of ours that have to know it beforehand.
 
     Raises:
         UnknownLearnerError: if there is none of this name.
@@ -156,4 +182,4 @@ def make_learner(name: str, scale: Scale = UNIT) -> Learner:
         return AsLearner(own_policy(name))
     if name not in LEARNERS:
         raise UnknownLearnerError(name, list(LEARNERS))
-    return LEARNERS[name](scale)
+    return LEARNERS[name]()

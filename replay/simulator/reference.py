@@ -8,7 +8,6 @@ import numpy as np
 from scipy.special import expit
 
 from policy.catalog import Catalog
-from policy.chain import Scale
 from policy.draw import uniform
 from policy.eligibility import eligibility
 from policy.features import Features
@@ -68,7 +67,6 @@ class ReferenceWorld:
     """
 
     name = "reference"
-    scale = Scale(0.0, 1.0)
 
     def __init__(self, base: float = -3.2, seed: int = 0) -> None:
         """Makes the world.

@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.chain import Scale
 from policy.situation import Path, Situation
 from replay.simulator.errors import check_range
 
@@ -61,10 +60,6 @@ class World(Protocol):
     @property
     def name(self) -> str:
         """Under this name `sendwise simulate` finds it."""
-
-    @property
-    def scale(self) -> Scale:
-        """The lowest and the highest reward that a decision may have."""
 
     def encounters(self, rounds: int) -> Iterator[Encounter]:
         """The rounds, from the first one on: more rounds only add to fewer."""

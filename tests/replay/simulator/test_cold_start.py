@@ -61,7 +61,7 @@ def test_a_new_offer_is_known_by_its_theme(*, features: bool) -> None:
     """With themes the chain foresees who would like which new offer; without, it cannot."""
     best = [np.nanmax(WORLD.truth(one), axis=(1, 2)) for one in _new_situations()]
     truth = [float(each[6] - each[7]) for each in best]
-    with closing(make_learner("chain", WORLD.scale)) as learner:
+    with closing(make_learner("chain")) as learner:
         _learn_until_they_come(learner, features=features)
         found = _preference(learner, features=features)
     if features:

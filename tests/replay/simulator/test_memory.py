@@ -5,11 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from policy.best_so_far import BestSoFar
 from policy.choice import choose
 from policy.eligibility import eligibility
+from policy.exploration import Exploration
+from policy.learning import Student
+from policy.policies import FloatArray
 from policy.request import Request
-from policy.situation import Situation
-from replay.simulator import CampaignWorld, Learner, make_learner
+from policy.situation import Path, Situation
+from replay.simulator import CampaignWorld, Learner
+from replay.simulator.learners import AsLearner
 from replay.simulator.reference import NOW_MS
 from tests.resources import resident_bytes
 
@@ -20,10 +25,29 @@ SHORT, LONG, WARM_UP, FILLING = 4_000, 300_000, 1_000, 40_000
 SHORT_BYTES_MAX, LONG_BYTES_MAX = 8 * 1024 * 1024, 32 * 1024 * 1024
 
 
+class _Chain:
+    """The product's chain as it learns from a log; the simulator's keeps all outcomes."""
+
+    version = "chain"
+
+    def __init__(self) -> None:
+        self._student = Student(Exploration())
+        self.learn = self._student.learn
+        self.close = self._student.close
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self._student.chain.pmf(situation, path)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray:
+        """See `Policy`."""
+        return self._student.chain.values(situation, path)
+
+
 @pytest.fixture
 def learner(name: str) -> Iterator[Learner]:
     """A new learner."""
-    found = make_learner(name)
+    found = AsLearner(_Chain() if name == "chain" else BestSoFar(name, Exploration()))
     yield found
     found.close()
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from policy.chain import Scale
 from policy.choice import stage_pmf
 from policy.policies import Policy
 from policy.situation import Path, Situation, Stage
@@ -16,7 +15,6 @@ class ScriptedWorld:
     """The situations of the reference world, with outcomes that a test decides."""
 
     name = "scripted"
-    scale = Scale(0.0, 1.0)
 
     def __init__(self, outcome: Callable[[int], Outcome]) -> None:
         self._world = ReferenceWorld(seed=3)
