@@ -5,10 +5,10 @@ What a careful marketer does with a spreadsheet, and so what a chain has to beat
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import log
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logit
 
 from policy.chain import REWARD_MAX, Scale
 from policy.errors import InvalidRewardError
@@ -111,7 +111,7 @@ class BestSoFar:
         """Log odds of the eligible actions after `path`, and their standard errors."""
         weights, shares = self._believed(situation, path)
         precisions = (weights + 1.0) * shares * (1.0 - shares)
-        return Scores(logit(shares), WIDENING * np.sqrt(self._scale.dispersion / precisions))
+        return Scores(_logits(shares), WIDENING * np.sqrt(self._scale.dispersion / precisions))
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """Learns what the action at the end of a whole path earned.
@@ -152,6 +152,11 @@ class _Believed(NamedTuple):
 
     weights: FloatArray
     shares: FloatArray
+
+
+def _logits(shares: FloatArray) -> FloatArray:
+    # Not numpy's log: its last bits depend on the processor, and pmfs must not.
+    return np.asarray([log(share / (1.0 - share)) for share in shares.tolist()])
 
 
 def _credible(tally: Tally, scale: Scale, prior: float, weight: float) -> tuple[float, float]:
