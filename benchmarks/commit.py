@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import lmdb
 
-from decisionlog import Decision, DecisionIds, DecisionLog, Grid, Keys, Stage
+from decisionlog import Decision, DecisionIds, DecisionLog, Grid, Keys, Proposal, Stage
 from decisionlog.committer import Committer
 from decisionlog.operations import NewDecision, RecordDecisions, new_decision
 from decisionlog.schema import prepare
@@ -40,7 +40,7 @@ def run() -> dict[str, float]:
         batches; and the ratio of the first to the last.
     """
     decisions = _decisions(random.Random(SEED))  # noqa: S311 - test data
-    news = [new_decision(decision, None) for decision in decisions]
+    news = [new_decision(Proposal(decision)) for decision in decisions]
     rounds = [_round(decisions, news) for _ in range(REPETITIONS)]
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
 
@@ -80,7 +80,7 @@ def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[i
 def _whole(directory: str, decisions: Sequence[Decision]) -> float:
     path = Path(directory)
     with DecisionLog.open(path, keys=_KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
-        return _in_flight(log.submit, [[(decision, None)] for decision in decisions])
+        return _in_flight(log.submit, [[Proposal(decision)] for decision in decisions])
 
 
 def _in_flight(submit: Callable[[_Item], Ticket[_Result]], items: Sequence[_Item]) -> float:

@@ -1,12 +1,24 @@
-"""`sendwise verify`, `ledger`: whether the log is what it should be."""
+"""`sendwise verify`, `ledger`, `audit`: whether the log is what it should be, and what was not."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
 
 import typer
 
-from cli.opening import Scope, source
-from cli.options import DEFAULT_DATA_DIR, CatalogFile, DataDir, Format, OutputFormat
+from cli.opening import Scope, bound, log, source
+from cli.options import (
+    DEFAULT_DATA_DIR,
+    CatalogFile,
+    DataDir,
+    Format,
+    OutputFormat,
+    Since,
+    Until,
+)
 from cli.output import line, progress, show, table
+from decisionlog import AuditEntry
+from decisionlog.ids import to_text
 from replay.ledger import Ledger
 from replay.ledger import ledger as reconcile
 from replay.verify import verify as recompute
@@ -49,6 +61,39 @@ def ledger(
     facts = {**asdict(result), "balanced": result.balanced}
     show(facts, form, lambda: _text(result))
     raise typer.Exit(0 if result.balanced else 1)
+
+
+def audit(
+    data: DataDir = DEFAULT_DATA_DIR,
+    since: Since = None,
+    until: Until = None,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """List what passed by the rules, in order of time.
+
+    Critical requests bypass caps and quiet hours; each that did is an entry.
+    """
+    with log(data) as opened:
+        trail = opened.audit_trail(start=bound(since) or b"", until=bound(until))
+        entries = [_entry(entry) for entry in trail]
+
+    def text() -> None:
+        for each in entries:
+            bypassed = ", ".join(each["bypassed"])
+            line(f"{each['time']}  {each['kind']}  {each['decision_id']}  {bypassed}")
+        line(f"{len(entries):,} entries")
+
+    show({"entries": entries}, form, text)
+
+
+def _entry(entry: AuditEntry) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(entry.occurred_at_ms / 1000, UTC)
+    return {
+        "time": moment.isoformat(timespec="milliseconds"),
+        "kind": entry.kind.name.lower(),
+        "decision_id": to_text(entry.decision_id),
+        "bypassed": list(entry.bypassed),
+    }
 
 
 def _text(result: Ledger) -> None:

@@ -1,7 +1,6 @@
 """`sendwise train`, `evaluate`, `models`, `promote`, `rollback`."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,8 @@ from cli.options import (
     DataDir,
     Format,
     OutputFormat,
+    Since,
+    Until,
 )
 from cli.output import line, progress, show, table
 from policy.learned import Kind
@@ -34,8 +35,6 @@ from replay.summary import READINGS, Subject, default_policies, report_facts, su
 from replay.train import READINGS as TRAIN_READINGS
 from replay.train import train as train_chain
 
-Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
-Until = Annotated[datetime | None, typer.Option(help="Only decisions before this moment (UTC).")]
 Estimators = Annotated[
     list[str] | None, typer.Option("--estimator", help="Name of an estimator; may be repeated.")
 ]

@@ -29,6 +29,7 @@ for command in (
     learning.rollback,
     audit.verify,
     audit.ledger,
+    audit.audit,
     simulation.simulate,
 ):
     app.command()(command)

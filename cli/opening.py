@@ -35,30 +35,36 @@ class Scope:
     made_by: str | None = None
 
 
+def log(data_dir: Path) -> DecisionLog:
+    """A log, read only: a server may go on writing to it."""
+    return DecisionLog.open(data_dir, keys=None, read_only=True)
+
+
 @contextmanager
 def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
     """The interactions of a log, read only: a server may go on writing to it."""
     registry = Registry(data_dir)
-    with DecisionLog.open(data_dir, keys=None, read_only=True) as log:
+    with log(data_dir) as opened:
         yield Source(
-            log,
+            opened,
             registry,
             _catalog(registry, scope.catalog_file),
             _ms(scope.as_of or now()),
-            start=_bound(scope.since) or b"",
-            until=_bound(scope.until),
+            start=bound(scope.since) or b"",
+            until=bound(scope.until),
             made_by=scope.made_by,
         )
+
+
+def bound(moment: datetime | None) -> bytes | None:
+    """An id that none of that moment or later is below; None for none."""
+    return None if moment is None else lower_bound(max(_ms(moment), 0))
 
 
 def _catalog(registry: Registry, file: Path | None) -> Catalog:
     if file is not None:
         return load_catalog(file)
     return registry.catalog(Releases(registry, now).present().catalog)
-
-
-def _bound(moment: datetime | None) -> bytes | None:
-    return None if moment is None else lower_bound(max(_ms(moment), 0))
 
 
 def _ms(moment: datetime) -> int:

@@ -50,4 +50,6 @@ AsOf = Annotated[
         show_default="now",
     ),
 ]
+Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
+Until = Annotated[datetime | None, typer.Option(help="Only decisions before this moment (UTC).")]
 DEFAULT_DATA_DIR = Path("sendwise-data")

@@ -1,6 +1,20 @@
 """The log of decisions, deliveries and rewards: durable, keyed, checked, and read in order."""
 
+from decisionlog.contacts import (
+    AuditEntry,
+    AuditKind,
+    BudgetKey,
+    BudgetSlot,
+    Contact,
+    Proposal,
+    Reservation,
+    Response,
+    Spent,
+    Standing,
+)
 from decisionlog.errors import (
+    AdmissionFailed,
+    ContactRefused,
     DamagedRecord,
     DecisionIdReused,
     DecisionLogError,
@@ -42,7 +56,14 @@ from decisionlog.records import (
 from decisionlog.scan import LoggedDecision
 
 __all__ = [
+    "AdmissionFailed",
+    "AuditEntry",
+    "AuditKind",
+    "BudgetKey",
+    "BudgetSlot",
     "ChannelNode",
+    "Contact",
+    "ContactRefused",
     "Counts",
     "DamagedRecord",
     "Decision",
@@ -70,12 +91,17 @@ __all__ = [
     "MalformedDecisionId",
     "NoSendReason",
     "OfferNode",
+    "Proposal",
     "RecordTooLarge",
     "ReportOutcome",
     "RequestIdReused",
+    "Reservation",
+    "Response",
     "Reward",
     "RewardIdReused",
+    "Spent",
     "Stage",
+    "Standing",
     "Taken",
     "Tree",
     "UnknownSchema",

@@ -1,19 +1,16 @@
-"""Turns records into stored bytes and back; the one module here that knows the generated code.
+"""Turns decisions, deliveries, rewards and requests into stored bytes and back.
 
-A stored value is one byte of codec version, the CRC-32 of that byte and the payload (four bytes,
-big-endian) and the payload. Payloads are protobuf messages with every field in the order of its
-number and every mapping sorted, so equal records are equal bytes.
+This module and `contact_codec` are the only ones here that know the generated code. Payloads are
+protobuf messages with every field in the order of its number and every mapping sorted, so equal
+records are equal bytes; `sealing` says what surrounds them.
 """
 
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol, TypeVar
-
-from google.protobuf.message import DecodeError
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
 
 from decisionlog.caches import SizedCache
-from decisionlog.errors import DamagedRecord, InvalidRecord, RecordTooLarge
+from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import (
     Decision,
     Delivery,
@@ -26,23 +23,21 @@ from decisionlog.records import (
     Stage,
     Tree,
 )
+from decisionlog.sealing import check_id, decoded, encoded, seal, unseal
 from decisionlog.tables import ID_BYTES, Table, report_key
 from sendwise.log.v1 import records_pb2 as pb
 
-CODEC_VERSION: Final = 1
-MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
-
-_HEADER: Final = struct.Struct(">BI")
+# Every decision begins with its first two fields, id and subject, which always have one length.
+_BEGINNING: Final = struct.Struct(f"2s{ID_BYTES}s2s{ID_BYTES}s")
+_FIRST_ID: Final = bytes([1 << 3 | 2, ID_BYTES])
+_SECOND_ID: Final = bytes([2 << 3 | 2, ID_BYTES])
 _REQUEST: Final = struct.Struct(f"{ID_BYTES}s{ID_BYTES}s")
-_CRC_OF_VERSION: Final = zlib.crc32(bytes([CODEC_VERSION]))
 # Most requests of a campaign share their eligible tree, and building its messages costs more than
 # all the rest of a record. A tree's size is its nodes, of about 64 bytes each: a thousand usual
 # trees fit, and a huge one, which would drive them all out, is not kept.
 _TREE_SIZE_MAX: Final = 4_096
 _TREES_SIZE_MAX: Final = 131_072
 _TREE_OVERHEAD: Final = 8  # the entry of the cache, in nodes
-
-_Record = TypeVar("_Record")
 
 
 class _FeatureList(Protocol):
@@ -51,39 +46,6 @@ class _FeatureList(Protocol):
     def add(
         self, *, name: str = ..., number: float = ..., category: str = ..., flag: bool = ...
     ) -> pb.FeatureValue: ...
-
-
-def seal(payload: bytes) -> bytes:
-    """Put the codec's version and a checksum before a payload.
-
-    Raises:
-        RecordTooLarge: It is longer than `MAX_PAYLOAD_BYTES`.
-    """
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise RecordTooLarge(len(payload), MAX_PAYLOAD_BYTES)
-    return _HEADER.pack(CODEC_VERSION, zlib.crc32(payload, _CRC_OF_VERSION)) + payload
-
-
-def unseal(table: Table, key: bytes, value: bytes) -> bytes:
-    """Return the payload of a stored value.
-
-    Args:
-        table: Where the value was found, for the error.
-        key: Its key there, for the error.
-        value: What was stored.
-
-    Raises:
-        DamagedRecord: The version is unknown or the checksum does not fit.
-    """
-    if len(value) < _HEADER.size:
-        raise DamagedRecord(table, key, f"only {len(value)} bytes are left")
-    version, checksum = _HEADER.unpack_from(value)
-    if version != CODEC_VERSION:
-        raise DamagedRecord(table, key, f"codec version {version} is unknown")
-    payload = value[_HEADER.size :]
-    if zlib.crc32(payload, _CRC_OF_VERSION) != checksum:
-        raise DamagedRecord(table, key, "its checksum does not fit")
-    return payload
 
 
 def encode_decision(decision: Decision) -> bytes:
@@ -95,7 +57,7 @@ def encode_decision(decision: Decision) -> bytes:
         RecordTooLarge: Tree and features together take too many bytes.
     """
     _check_decision(decision)
-    return seal(_encoded(_decision_payload, decision))
+    return seal(encoded(_decision_payload, decision))
 
 
 def decode_decision(key: bytes, value: bytes) -> Decision:
@@ -104,10 +66,24 @@ def decode_decision(key: bytes, value: bytes) -> Decision:
     Raises:
         DamagedRecord: It is not what was written, or belongs to another key.
     """
-    decision = _decoded(_decision, Table.DECISIONS, key, value)
+    decision = decoded(_decision, Table.DECISIONS, key, value)
     if decision.decision_id != key:
         raise DamagedRecord(Table.DECISIONS, key, "it belongs to another key")
     return decision
+
+
+def decode_subject(key: bytes, value: bytes) -> bytes:
+    """Return the subject of the decision stored under a key, without decoding the rest.
+
+    Raises:
+        DamagedRecord: It is not what was written, or belongs to another key.
+    """
+    payload = unseal(Table.DECISIONS, key, value)
+    found = _BEGINNING.unpack_from(payload) if len(payload) >= _BEGINNING.size else None
+    if found is None or found[:3] != (_FIRST_ID, key, _SECOND_ID):
+        raise DamagedRecord(Table.DECISIONS, key, "it does not begin with its ids")
+    subject: bytes = found[3]
+    return subject
 
 
 def encode_delivery(delivery: Delivery) -> bytes:
@@ -116,8 +92,8 @@ def encode_delivery(delivery: Delivery) -> bytes:
     Raises:
         InvalidRecord: The decision's id is not 16 bytes long, or a value has no protobuf form.
     """
-    _check_id("decision_id", delivery.decision_id)
-    return seal(_encoded(_delivery_payload, delivery))
+    check_id("decision_id", delivery.decision_id)
+    return seal(encoded(_delivery_payload, delivery))
 
 
 def decode_delivery(key: bytes, value: bytes) -> Delivery:
@@ -126,7 +102,7 @@ def decode_delivery(key: bytes, value: bytes) -> Delivery:
     Raises:
         DamagedRecord: It is not what was written, or belongs to another key.
     """
-    delivery = _decoded(_delivery, Table.DELIVERIES, key, value)
+    delivery = decoded(_delivery, Table.DELIVERIES, key, value)
     if report_key(delivery.decision_id, delivery.delivery_id) != key:
         raise DamagedRecord(Table.DELIVERIES, key, "it belongs to another key")
     return delivery
@@ -138,8 +114,8 @@ def encode_reward(reward: Reward) -> bytes:
     Raises:
         InvalidRecord: The decision's id is not 16 bytes long, or a value has no protobuf form.
     """
-    _check_id("decision_id", reward.decision_id)
-    return seal(_encoded(_reward_payload, reward))
+    check_id("decision_id", reward.decision_id)
+    return seal(encoded(_reward_payload, reward))
 
 
 def decode_reward(key: bytes, value: bytes) -> Reward:
@@ -148,7 +124,7 @@ def decode_reward(key: bytes, value: bytes) -> Reward:
     Raises:
         DamagedRecord: It is not what was written, or belongs to another key.
     """
-    reward = _decoded(_reward, Table.REWARDS, key, value)
+    reward = decoded(_reward, Table.REWARDS, key, value)
     if report_key(reward.decision_id, reward.reward_id) != key:
         raise DamagedRecord(Table.REWARDS, key, "it belongs to another key")
     return reward
@@ -156,8 +132,8 @@ def decode_reward(key: bytes, value: bytes) -> Reward:
 
 def encode_request(decision_id: bytes, request_digest: bytes) -> bytes:
     """Return the stored form of "this decision answered the request with this digest"."""
-    _check_id("decision_id", decision_id)
-    _check_id("request_digest", request_digest)
+    check_id("decision_id", decision_id)
+    check_id("request_digest", request_digest)
     return seal(_REQUEST.pack(decision_id, request_digest))
 
 
@@ -174,33 +150,10 @@ def decode_request(key: bytes, value: bytes) -> tuple[bytes, bytes]:
     return decision_id, request_digest
 
 
-def _encoded(payload_of: Callable[[_Record], bytes], record: _Record) -> bytes:
-    """Run an encoder; what protobuf refuses is the record's fault."""
-    try:
-        return payload_of(record)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidRecord(str(error)) from error
-
-
-def _decoded(
-    record_of: Callable[[bytes], _Record], table: Table, key: bytes, value: bytes
-) -> _Record:
-    """Run a decoder; what it stumbles over is damage."""
-    try:
-        return record_of(unseal(table, key, value))
-    except (DecodeError, IndexError, ValueError) as error:
-        raise DamagedRecord(table, key, str(error)) from error
-
-
-def _check_id(field: str, value: bytes) -> None:
-    if len(value) != ID_BYTES:
-        raise InvalidRecord(f"{field} has {len(value)} bytes, not {ID_BYTES}")
-
-
 def _check_decision(decision: Decision) -> None:
-    _check_id("decision_id", decision.decision_id)
-    _check_id("subject", decision.subject)
-    _check_id("request_digest", decision.request_digest)
+    check_id("decision_id", decision.decision_id)
+    check_id("subject", decision.subject)
+    check_id("request_digest", decision.request_digest)
     for number, stage in enumerate(decision.stages):
         if not 0 <= stage.chosen < len(stage.pmf):
             raise InvalidRecord(f"stage {number} chose {stage.chosen} of {len(stage.pmf)}")
@@ -360,7 +313,8 @@ _tree: Final = SizedCache(
 )
 
 
-def _delivery_payload(delivery: Delivery) -> bytes:
+def delivery_message(delivery: Delivery) -> pb.DeliveryRecord:
+    """Return the message of a delivery, for `contact_codec`."""
     return pb.DeliveryRecord(
         decision_id=delivery.decision_id,
         delivery_id=delivery.delivery_id,
@@ -371,11 +325,15 @@ def _delivery_payload(delivery: Delivery) -> bytes:
         actual_channel=delivery.actual_channel,
         actual_send_time_ms=delivery.actual_send_time_ms,
         detail=delivery.detail,
-    ).SerializeToString()
+    )
 
 
-def _delivery(payload: bytes) -> Delivery:
-    record = pb.DeliveryRecord.FromString(payload)
+def delivery_of(record: pb.DeliveryRecord) -> Delivery:
+    """Return the delivery of a message, for `contact_codec`.
+
+    Raises:
+        ValueError: Its status is unknown.
+    """
     return Delivery(
         decision_id=record.decision_id,
         delivery_id=record.delivery_id,
@@ -387,6 +345,14 @@ def _delivery(payload: bytes) -> Delivery:
         actual_send_time_ms=record.actual_send_time_ms,
         detail=record.detail,
     )
+
+
+def _delivery_payload(delivery: Delivery) -> bytes:
+    return delivery_message(delivery).SerializeToString()
+
+
+def _delivery(payload: bytes) -> Delivery:
+    return delivery_of(pb.DeliveryRecord.FromString(payload))
 
 
 def _reward_payload(reward: Reward) -> bytes:

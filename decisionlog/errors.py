@@ -77,6 +77,34 @@ class RequestIdReused(DecisionLogError):
         )
 
 
+class ContactRefused(DecisionLogError):
+    """The contact may not be made any more; nothing of the decision was stored: choose again."""
+
+    def __init__(self, decision_id: bytes) -> None:
+        super().__init__(decision_id)
+        self.decision_id = decision_id
+
+    def __str__(self) -> str:
+        return (
+            f"the contact of decision {UUID(bytes=self.decision_id)} is not allowed any more: "
+            "another decision was faster; choose again without it"
+        )
+
+
+class AdmissionFailed(DecisionLogError):
+    """Asking whether a contact may be made failed; nothing of the decision was stored."""
+
+    def __init__(self, decision_id: bytes) -> None:
+        super().__init__(decision_id)
+        self.decision_id = decision_id
+
+    def __str__(self) -> str:
+        return (
+            f"whether the contact of decision {UUID(bytes=self.decision_id)} is allowed could not "
+            "be found out: the cause of this error says why"
+        )
+
+
 class DeliveryIdReused(DecisionLogError):
     """A delivery id came back with another report on the same decision."""
 

@@ -1,6 +1,6 @@
 """The decision log as server and replay see it: durable before it answers, each report once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -10,11 +10,14 @@ from decisionlog import scan as scanning
 from decisionlog import schema
 from decisionlog.codec import decode_decision, decode_request
 from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
+from decisionlog.contact_codec import decode_audit, decode_reservation
+from decisionlog.contacts import AuditEntry, BudgetKey, Proposal, Reservation, Spent, Standing
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
 from decisionlog.keys import Keys
 from decisionlog.operations import (
     DELIVERY,
     REWARD,
+    Listening,
     RecordDecisions,
     StoreReports,
     answered_by,
@@ -23,6 +26,7 @@ from decisionlog.operations import (
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
 from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
+from decisionlog.standings import follow_delivery, read_spent, read_standing
 from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
 from decisionlog.tables import Counter, Table
 from decisionlog.tickets import Ticket
@@ -58,6 +62,8 @@ class Taken:
     """Reports that were taken before and are not stored again."""
     rewards_repeated: int
     """Reports that were taken before and are not stored again."""
+    contacts: int
+    """Messages that decisions reserved."""
 
 
 def _now_ms() -> int:
@@ -134,37 +140,36 @@ class DecisionLog:
             self._committer.close()
         self._store.close()
 
-    def record(
-        self, decisions: Sequence[tuple[Decision, bytes | None]]
-    ) -> list[Decision | DecisionLogError]:
-        """Store decisions; return when they are on disk.
+    def record(self, proposals: Sequence[Proposal]) -> list[Decision | DecisionLogError]:
+        """Store decisions with what they reserve; return when they are on disk.
 
-        Args:
-            decisions: Each with its `Keys.request_key`, or None if its request has no id.
+        A request that was answered before is answered the same again and asks nobody. For any
+        other, `Proposal.admit` is asked within the transaction that stores the decision, its
+        contact and its audit entry: no other process can come between.
 
         Returns:
-            For each: the very object that was given, if it was stored now; the decision that
+            For each: the very decision that was given, if it was stored now; the decision that
             answered the same request before, read from the log (`is not` the given one); or an
             error, and nothing of this one was stored: RequestIdReused (same request id, another
-            digest), DecisionIdReused, DamagedRecord (the earlier one), InvalidRecord (this one has
-            no stored form; RecordTooLarge if its size alone is the reason).
+            digest), DecisionIdReused, ContactRefused (`admit` said no: choose again),
+            AdmissionFailed (`admit` raised its cause), DamagedRecord (the earlier one, or what
+            counts for its subject), InvalidRecord (this one has no stored form; RecordTooLarge if
+            its size alone is the reason).
 
         Raises:
             LogFull: There is no room; nothing was stored.
             LogUnavailable: The log cannot be written; nothing was acknowledged.
         """
-        return self.submit(decisions).result()
+        return self.submit(proposals).result()
 
-    def submit(
-        self, decisions: Sequence[tuple[Decision, bytes | None]]
-    ) -> Ticket[list[Decision | DecisionLogError]]:
+    def submit(self, proposals: Sequence[Proposal]) -> Ticket[list[Decision | DecisionLogError]]:
         """Do as `record`, but return at once.
 
         Returns:
             A ticket, answered when the decisions are on disk.
         """
-        operation = RecordDecisions([new_or_refused(*each) for each in decisions])
-        return self._submit(operation, len(decisions))
+        operation = RecordDecisions([new_or_refused(each) for each in proposals])
+        return self._submit(operation, len(proposals))
 
     def report_deliveries(
         self, deliveries: Sequence[Delivery]
@@ -175,26 +180,75 @@ class DecisionLog:
         does not count; the time of occurrence does not if both were stamped on receipt, that is,
         if in both `occurred_at_ms` equals `received_at_ms`.
 
+        In the same transaction the decision's contact is confirmed (SENT), released (FAILED,
+        SUPPRESSED) or changed to what was really sent (OVERRIDDEN, also where the decision itself
+        sent nothing). Of several reports the one that occurred last decides, in whatever order
+        they come, see `contacts.precedence`.
+
         Returns:
             For each: ACCEPTED; REPEATED (counted, not stored again); UNMATCHED (stored, but there
             is no such decision yet); or an error, and nothing of this one was stored:
-            DeliveryIdReused (the earlier one says something else), DamagedRecord (the earlier one).
+            DeliveryIdReused (the earlier one says something else), DamagedRecord (the earlier one,
+            or what counts for its subject).
 
         Raises:
             InvalidRecord: One of them has no stored form; nothing was stored.
             LogFull: There is no room; nothing was stored.
             LogUnavailable: The log cannot be written; nothing was acknowledged.
         """
-        operation = StoreReports(DELIVERY, [new_report(DELIVERY, each) for each in deliveries])
+        operation = StoreReports(
+            DELIVERY, [new_report(DELIVERY, each) for each in deliveries], follow_delivery
+        )
         return self._submit(operation, len(deliveries)).result()
 
-    def report_rewards(self, rewards: Sequence[Reward]) -> list[ReportOutcome | DecisionLogError]:
+    def report_rewards(
+        self, rewards: Sequence[Reward], listened: frozenset[str] = frozenset()
+    ) -> list[ReportOutcome | DecisionLogError]:
         """Store rewards; return when they are on disk.
 
         Repeats, results and errors are those of `report_deliveries`, with RewardIdReused.
+
+        Args:
+            rewards: In any order, on any decisions.
+            listened: Names of the rewards that rules and history listen to. In the same
+                transaction they become responses of the subject, if the decision is known by then
+                and has a contact, released or not.
         """
-        operation = StoreReports(REWARD, [new_report(REWARD, each) for each in rewards])
+        operation = StoreReports(
+            REWARD, [new_report(REWARD, each) for each in rewards], Listening(listened)
+        )
         return self._submit(operation, len(rewards)).result()
+
+    def standing(self, subject: bytes) -> Standing:
+        """Return what counts for a subject now; empty if it is not known.
+
+        Args:
+            subject: 16 bytes, from `Keys.pseudonym`.
+
+        Raises:
+            DamagedRecord: It is not what was written.
+        """
+        with self._store.read() as transaction:
+            return read_standing(transaction, subject)
+
+    def spent(self, budgets: Iterable[BudgetKey]) -> Spent:
+        """Return what was sent on days of budgets, at one moment.
+
+        Returns:
+            For each of the budgets that were asked for the messages by hour, `HOURS` numbers.
+
+        Raises:
+            DamagedRecord: One is not what was written.
+        """
+        with self._store.read() as transaction:
+            return read_spent(transaction, budgets)
+
+    def standing_and_spent(
+        self, subject: bytes, budgets: Iterable[BudgetKey]
+    ) -> tuple[Standing, Spent]:
+        """Return `standing` and `spent`, both at one moment."""
+        with self._store.read() as transaction:
+            return read_standing(transaction, subject), read_spent(transaction, budgets)
 
     def find_request(self, request_key: bytes) -> Decision | None:
         """Return the decision that answered a request; compare its digest before using it.
@@ -241,6 +295,37 @@ class DecisionLog:
         """Yield the reports on decisions that the log does not hold; see `scan.orphans`."""
         return scanning.orphans(self._store, slice_size=slice_size, on_damage=on_damage)
 
+    def reservations(
+        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+    ) -> Iterator[Reservation]:
+        """Yield what each decision reserved, in the order of their ids; see `scan.rows_of`."""
+        return scanning.rows_of(
+            self._store,
+            Table.CONTACTS,
+            decode_reservation,
+            slice_size=slice_size,
+            on_damage=on_damage,
+        )
+
+    def audit_trail(
+        self,
+        *,
+        start: bytes = b"",
+        until: bytes | None = None,
+        slice_size: int = DEFAULT_SLICE_SIZE,
+        on_damage: OnDamage = raise_damage,
+    ) -> Iterator[AuditEntry]:
+        """Yield what happened outside the usual rules, in order of time; see `scan.rows_of`."""
+        return scanning.rows_of(
+            self._store,
+            Table.AUDIT,
+            decode_audit,
+            start=start,
+            until=until,
+            slice_size=slice_size,
+            on_damage=on_damage,
+        )
+
     def counts(self) -> Counts:
         """Return what the log holds, at one moment."""
         with self._store.read() as transaction:
@@ -262,6 +347,7 @@ class DecisionLog:
                 rewards=schema.count(transaction, Counter.REWARDS),
                 deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
                 rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
+                contacts=schema.count(transaction, Counter.CONTACTS),
             )
 
     def created_at_ms(self) -> int:

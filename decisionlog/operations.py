@@ -18,6 +18,7 @@ from decisionlog.codec import (
     encode_request,
     encode_reward,
 )
+from decisionlog.contacts import Proposal
 from decisionlog.drafts import Draft, Lookup
 from decisionlog.errors import (
     DamagedRecord,
@@ -29,6 +30,7 @@ from decisionlog.errors import (
     RewardIdReused,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
+from decisionlog.standings import NewContact, follow_reward, new_contact, reserve
 from decisionlog.tables import Counter, Table, report_key
 
 _Report = TypeVar("_Report", Delivery, Reward)
@@ -42,29 +44,33 @@ class NewDecision:
     value: bytes
     request_key: bytes | None
     request_value: bytes
+    contact: NewContact | None
+    """What it asks for beside; None if that is nothing."""
 
 
-def new_decision(decision: Decision, request_key: bytes | None) -> NewDecision:
-    """Encode a decision.
+def new_decision(proposal: Proposal) -> NewDecision:
+    """Encode a proposed decision.
 
     Raises:
         InvalidRecord: It has no stored form.
     """
+    decision, request_key = proposal.decision, proposal.request_key
     request_value = encode_request(decision.decision_id, decision.request_digest)
-    return NewDecision(decision, encode_decision(decision), request_key, request_value)
+    value, contact = encode_decision(decision), new_contact(proposal)
+    return NewDecision(decision, value, request_key, request_value, contact)
 
 
-def new_or_refused(decision: Decision, request_key: bytes | None) -> NewDecision | InvalidRecord:
+def new_or_refused(proposal: Proposal) -> NewDecision | InvalidRecord:
     """Encode a decision; one that has no stored form keeps no other of its call from the log."""
     try:
-        return new_decision(decision, request_key)
+        return new_decision(proposal)
     except InvalidRecord as error:
         return error
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDecisions:
-    """Stores decisions whose requests were not answered before."""
+    """Stores decisions whose requests were not answered before, if their contacts may be made."""
 
     news: Sequence[NewDecision | InvalidRecord]
     """An error stands in the place of what cannot be stored, and is its result."""
@@ -113,6 +119,7 @@ def _store_decision(draft: Draft, new: NewDecision) -> Decision:
     if stored is not None and stored != new.value:
         raise DecisionIdReused(decision_id)
     if stored is None:
+        reserve(draft, new.decision, new.contact)
         draft.put(Table.DECISIONS, decision_id, new.value)
         draft.tally(Counter.DECISIONS)
     if new.request_key is not None:
@@ -132,6 +139,10 @@ class ReportKind(Generic[_Report]):
     decode: Callable[[bytes, bytes], _Report]
     reused: Callable[[bytes, str], DecisionLogError]
 
+
+Follow = Callable[[Draft, _Report, bytes | None], None]
+"""Does what follows of a new report, given the stored form of its decision, None if it is not
+known; it reads before it writes, so that nothing is written if it raises."""
 
 DELIVERY: Final[ReportKind[Delivery]] = ReportKind(
     Table.DELIVERIES,
@@ -178,23 +189,28 @@ class StoreReports(Generic[_Report]):
 
     kind: ReportKind[_Report]
     news: Sequence[NewReport[_Report]]
+    follow: Follow[_Report]
 
     def __call__(self, draft: Draft) -> list[ReportOutcome | DecisionLogError]:
         """Return for each how it was taken, or why it was not."""
-        return [_store_report(draft, self.kind, new) for new in self.news]
+        return [_store_report(draft, self, new) for new in self.news]
 
 
 def _store_report(
-    draft: Draft, kind: ReportKind[_Report], new: NewReport[_Report]
+    draft: Draft, reports: StoreReports[_Report], new: NewReport[_Report]
 ) -> ReportOutcome | DecisionLogError:
+    kind = reports.kind
     found = draft.get(kind.table, new.key)
     if found is not None:
         return _taken_before(draft, kind, new, found)
+    decision = draft.get(Table.DECISIONS, new.report.decision_id)
+    try:
+        reports.follow(draft, new.report, decision)
+    except DecisionLogError as error:
+        return error
     draft.put(kind.table, new.key, new.value)
     draft.tally(kind.stored)
-    if draft.get(Table.DECISIONS, new.report.decision_id) is None:
-        return ReportOutcome.UNMATCHED
-    return ReportOutcome.ACCEPTED
+    return ReportOutcome.UNMATCHED if decision is None else ReportOutcome.ACCEPTED
 
 
 def _taken_before(
@@ -228,3 +244,15 @@ def _is_repeat(kind: ReportKind[_Report], stored: _Report, new: _Report) -> bool
 
 def _is_stamped(report: Delivery | Reward) -> bool:
     return report.occurred_at_ms == report.received_at_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Lets rewards of certain names become responses."""
+
+    listened: frozenset[str]
+
+    def __call__(self, draft: Draft, reward: Reward, _: bytes | None) -> None:
+        """Follow a reward, if somebody listens to it."""
+        if reward.name in self.listened:
+            follow_reward(draft, reward)

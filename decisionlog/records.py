@@ -104,6 +104,11 @@ class Decision:
         return int.from_bytes(self.decision_id[:6], "big")
 
     @property
+    def path(self) -> tuple[int, ...]:
+        """Indices of the chosen offer, channel and send time; empty if there was nothing."""
+        return tuple(stage.chosen for stage in self.stages)
+
+    @property
     def action_probability(self) -> float:
         """Product of the stages' probabilities; 1 if there was nothing to choose."""
         return prod((stage.probability for stage in self.stages), start=1.0)

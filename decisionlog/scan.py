@@ -104,6 +104,44 @@ def orphans(
         yield from _decoded(decode_reward, row, on_damage)
 
 
+def rows_of(  # noqa: PLR0913 - what bounds a scan
+    store: Store,
+    table: Table,
+    decode: Callable[[bytes, bytes], _Record],
+    *,
+    start: bytes = b"",
+    until: bytes | None = None,
+    slice_size: int = DEFAULT_SLICE_SIZE,
+    on_damage: OnDamage = raise_damage,
+) -> Iterator[_Record]:
+    """Yield the records of one table, in the order of their keys.
+
+    Args:
+        store: Where to read.
+        table: Which table.
+        decode: Makes the record of a key and a value.
+        start: The first key, or a `lower_bound`.
+        until: The first key that is left out; None: up to the end.
+        slice_size: Rows read in one transaction.
+        on_damage: Told of each damaged record, which is then left out.
+
+    Raises:
+        DamagedRecord: Raised by the default `on_damage`.
+        ValueError: The slice size is below 1.
+    """
+    _check_slice_size(slice_size)
+    while True:
+        with store.read() as transaction:
+            rows = list(islice(_rows(transaction.cursor(table), start), slice_size))
+        for row in rows:
+            if until is not None and row.key >= until:
+                return
+            yield from _decoded(decode, row, on_damage)
+        if len(rows) < slice_size:
+            return
+        start = _after(rows[-1].key)
+
+
 def _check_slice_size(slice_size: int) -> None:
     if slice_size < 1:
         raise ValueError(f"a slice of {slice_size} decisions never ends")

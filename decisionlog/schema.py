@@ -4,7 +4,6 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from decisionlog.codec import seal, unseal
 from decisionlog.drafts import Lookup, Transaction
 from decisionlog.errors import (
     DamagedRecord,
@@ -13,6 +12,7 @@ from decisionlog.errors import (
     UnknownSchema,
     WrongKey,
 )
+from decisionlog.sealing import seal, unseal
 from decisionlog.store import ReadTransaction, Store
 from decisionlog.tables import Counter, Table
 

@@ -23,7 +23,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
 )
-from decisionlog.tables import Table
+from decisionlog.tables import ADDED_LATER, Table
 
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
 """The file is sparse and grows only with its content; a map that grew later, under several
@@ -38,6 +38,7 @@ _FILE_MODE: Final = 0o600
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # LMDB reports a write that a full disk cut short as EIO.
 _NO_ROOM_LEFT_BYTES: Final = 1024 * 1024
+_NEARLY_IN_ORDER: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.AUDIT})
 _DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 _EXPLANATIONS: Final = {
     lmdb.MapResizedError: "another process gave it a larger map; open it again with that size",
@@ -62,27 +63,53 @@ class Cursor(Protocol):
         """Return the value here."""
 
 
+class NoRows:
+    """A cursor in a table that is not there."""
+
+    def set_range(self, _: bytes, /) -> bool:
+        """Find nothing."""
+        return False
+
+    def next(self) -> bool:
+        """Find nothing."""
+        return False
+
+    def key(self) -> bytes:
+        """Return no key."""
+        return b""
+
+    def value(self) -> bytes:
+        """Return no value."""
+        return b""
+
+
 class ReadTransaction:
     """One moment of the log. Keep it short: a long one bloats the file for ever."""
 
     def __init__(self, store: "Store", transaction: "lmdb.Transaction[bytes]") -> None:
         self._store = store
         self._transaction = transaction
-        self._tables = store.tables
+        self._tables = store.tables  # one that an older log lacks is not among them
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key, None if there is none."""
         try:
             return self._transaction.get(key, db=self._tables[table])
+        except KeyError:
+            return None
         except lmdb.Error as error:
             raise self._store.translation(error) from error
 
     def cursor(self, table: Table) -> Cursor:
         """Return a cursor that lives as long as this transaction."""
+        if table not in self._tables:
+            return NoRows()
         return self._transaction.cursor(self._tables[table])
 
     def count(self, table: Table) -> int:
         """Return the number of rows."""
+        if table not in self._tables:
+            return 0
         return self._transaction.stat(self._tables[table])["entries"]
 
 
@@ -98,11 +125,12 @@ class WriteTransaction(ReadTransaction):
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store a value, in the place of an earlier one if there is one."""
         database = self._tables[table]
-        # Decisions come nearly in order. Appending fills pages that would otherwise split in half;
-        # it refuses a key that is not the last.
-        if table is Table.DECISIONS and self._transaction.put(key, value, append=True, db=database):
+        # These come nearly in order. Appending fills pages that would otherwise split in half; it
+        # refuses a key that is not the last.
+        put = self._transaction.put
+        if table in _NEARLY_IN_ORDER and put(key, value, append=True, db=database):
             return
-        self._transaction.put(key, value, db=database)
+        put(key, value, db=database)
 
     def delete(self, table: Table, key: bytes) -> bool:
         """Remove a row; tell whether there was one."""
@@ -177,13 +205,16 @@ class Store:
 
         Args:
             transaction: Makes the tables that are missing; None where this store only reads,
-                and then no transaction may be open.
+                and then no transaction may be open, and tables that an older log lacks are empty.
 
         Raises:
             LogMissing: A table is missing and cannot be made.
         """
         for table in Table:
-            self.tables[table] = self._open_table(transaction, table, create=True)
+            if transaction is None and table in ADDED_LATER:
+                self.has_table(table)
+            else:
+                self.tables[table] = self._open_table(transaction, table, create=True)
 
     def has_table(self, table: Table, transaction: WriteTransaction | None = None) -> bool:
         """Tell whether a table exists, and open it if so; see `open_tables`."""

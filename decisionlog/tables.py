@@ -22,8 +22,22 @@ class Table(StrEnum):
     REQUESTS = "requests"
     """Which decision answered which request, by `Keys.request_key`."""
 
+    CONTACTS = "contacts"
+    """What each decision reserved and what decides about it, by its id."""
+    STANDINGS = "standings"
+    """What counts for each subject, by its pseudonym."""
+    BUDGETS = "budgets"
+    """What was sent, by `budget_key`."""
+    AUDIT = "audit"
+    """What happened outside the usual rules, by ids that sort by time."""
+
     # An enum hashes in Python; tables are looked up for every row, so hash as the string they are.
     __hash__ = str.__hash__
+
+
+ADDED_LATER: Final = frozenset({Table.CONTACTS, Table.STANDINGS, Table.BUDGETS, Table.AUDIT})
+"""Tables that a log of this schema may lack: opening it for writing makes them, and to a reader
+they are empty."""
 
 
 class Counter(StrEnum):
@@ -37,6 +51,7 @@ class Counter(StrEnum):
     REWARDS = "rewards_stored"
     DELIVERIES_REPEATED = "deliveries_repeated"
     REWARDS_REPEATED = "rewards_repeated"
+    CONTACTS = "contacts_reserved"
 
     __hash__ = str.__hash__
 
@@ -56,3 +71,23 @@ def report_key(decision_id: bytes, caller_id: str) -> bytes:
     """
     digest = blake2b(caller_id.encode("utf-8", "surrogatepass"), digest_size=ID_BYTES).digest()
     return decision_id + digest
+
+
+def budget_key(kind: str, name: str, day: int) -> bytes:
+    """Return the key of a budget's day.
+
+    The day comes first, so that the rows that change lie together.
+
+    Args:
+        kind: "offer" or "channel".
+        name: The offer's or the channel's, hashed since it may be longer than a key can be.
+        day: Number of the day, 1 is 0001-01-01.
+
+    Returns:
+        20 bytes.
+
+    Raises:
+        OverflowError: The day is below 0 or does not fit into 32 bits.
+    """
+    of = f"{kind}\0{name}".encode("utf-8", "surrogatepass")
+    return day.to_bytes(4, "big") + blake2b(of, digest_size=ID_BYTES).digest()

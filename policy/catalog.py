@@ -7,11 +7,9 @@ import tomllib
 from functools import cached_property
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -21,6 +19,7 @@ from policy.catalog_fields import (
     TICK_MINUTES,
     EndTime,
     FeatureTable,
+    Hours,
     Label,
     Moment,
     Name,
@@ -28,8 +27,21 @@ from policy.catalog_fields import (
     Number,
     Share,
     StartTime,
+    Table,
     TimeZone,
     Weekdays,
+)
+from policy.catalog_rules import (
+    CAPS_MAX,
+    COOL_DOWNS_MAX,
+    GROUPS_MAX,
+    Budget,
+    Cap,
+    Contacts,
+    CoolDown,
+    ExclusionGroup,
+    History,
+    dangling_rules,
 )
 from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
@@ -49,13 +61,7 @@ WINDOWS_MAX = 168
 PLACE_CHARS_MAX = 256
 
 
-class _Table(BaseModel):
-    """A table of the file: no unknown keys, no guessing of types, no changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class QuietHours(_Table):
+class QuietHours(Table):
     """Hours of the subject's day in which nothing starts or runs; may span midnight."""
 
     start: StartTime
@@ -69,23 +75,27 @@ class QuietHours(_Table):
         return self
 
 
-class Channel(_Table):
+class Channel(Table):
     """A way to reach a subject."""
 
     consent: Label | None = None
     """Consent that the subject must have given; none if not set."""
     quiet_hours: QuietHours | None = None
     quiet_days: Weekdays = ()
+    minimum_gap_hours: Hours | None = None
+    """Time between two messages of one subject on this channel."""
+    budget: Budget | None = None
     features: FeatureTable = Field(default_factory=dict)
 
 
-class Offer(_Table):
+class Offer(Table):
     """Something to send."""
 
     channels: Names
     valid_from: Moment | None = None
     valid_until: Moment | None = None
     """Exclusive."""
+    budget: Budget | None = None
     features: FeatureTable = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -95,13 +105,13 @@ class Offer(_Table):
         return self
 
 
-class NoSend(_Table):
+class NoSend(Table):
     """Not sending, as an offer like any other; the policy may choose it if this table is there."""
 
     features: FeatureTable = Field(default_factory=dict)
 
 
-class SendTimes(_Table):
+class SendTimes(Table):
     """The send windows of a decision: `windows` of `step_minutes` each, the first one running."""
 
     step_minutes: int = Field(default=60, ge=TICK_MINUTES, le=1440, multiple_of=TICK_MINUTES)
@@ -110,7 +120,7 @@ class SendTimes(_Table):
     """Zone of subjects whose request names none."""
 
 
-class Reward(_Table):
+class Reward(Table):
     """What counts as success. Applied when a log is replayed, never when it is written."""
 
     weights: dict[Label, Number] = Field(min_length=1)
@@ -123,7 +133,7 @@ class Reward(_Table):
     """The reward of a delivered decision without any."""
 
 
-class Traffic(_Table):
+class Traffic(Table):
     """Shares of the subjects that do not get the champion."""
 
     random: Share = 0.0
@@ -137,14 +147,14 @@ class Traffic(_Table):
         return self
 
 
-class Baseline(_Table):
+class Baseline(Table):
     """The fixed rule that the baseline arm follows; whatever is not pinned is drawn evenly."""
 
     offer: Name
     channel: Name | None = None
 
 
-class Catalog(_Table):
+class Catalog(Table):
     """A whole catalog."""
 
     schema_version: Literal[1] = Field(alias="schema")
@@ -153,10 +163,25 @@ class Catalog(_Table):
     offers: dict[Name, Offer] = Field(min_length=1, max_length=OFFERS_MAX)
     no_send: NoSend | None = None
     send_times: SendTimes = SendTimes()
+    contacts: Contacts = Contacts()
+    caps: Annotated[tuple[Cap, ...], Field(strict=False, max_length=CAPS_MAX)] = ()
+    exclusion_groups: dict[Name, ExclusionGroup] = Field(
+        default_factory=dict, max_length=GROUPS_MAX
+    )
+    cool_downs: Annotated[tuple[CoolDown, ...], Field(strict=False, max_length=COOL_DOWNS_MAX)] = ()
+    history: History | None = None
     reward: Reward
     exploration: Exploration = Exploration()
     traffic: Traffic = Traffic()
     baseline: Baseline | None = None
+
+    def __hash__(self) -> int:
+        """By its version: what follows from a catalog is kept in caches by it.
+
+        A look-up finds the same object without comparing; another one of the same version is
+        compared in full, so a process had better not have many.
+        """
+        return hash(self.version)
 
     @cached_property
     def version(self) -> str:
@@ -282,6 +307,9 @@ def _dangling(catalog: Catalog, text: str) -> list[Problem]:
             if channel not in catalog.channels
         ]
     found += _reserved(catalog) + _baseline(catalog)
+    channels_of = {name: offer.channels for name, offer in catalog.offers.items()}
+    rules = (catalog.caps, catalog.exclusion_groups, catalog.cool_downs)
+    found += dangling_rules(*rules, channels_of, catalog.channels)
     return [Problem(dotted(path), problem, line_of(text, path)) for path, problem in found]
 
 

@@ -1,15 +1,32 @@
-"""The fields of the catalog: names, moments, clocks, numbers and features, each with its check."""
+"""What tables of the catalog are made of: names, moments, clocks, numbers, features, checked."""
 
 from datetime import UTC, datetime, time
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+)
 
 from policy.features import FEATURES_MAX, FeatureValue, name_problem, value_problem
 from policy.zones import is_zone
 
 LABEL_CHARS_MAX = 128
 TICK_MINUTES = 15  # every zone's offset today is a multiple of it
+# The log keeps a subject's contacts and responses for 400 days: no rule may look further back.
+REACH_DAYS_MAX = 366
+
+
+class Table(BaseModel):
+    """A table of the file: no unknown keys, no guessing of types, no changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LABEL_CHARS_MAX)]
@@ -94,6 +111,8 @@ def _in_week_order(days: tuple[Weekday, ...]) -> tuple[Weekday, ...]:
 # TOML has no tuples, and no 24:00: here, and only here, one type may stand for another.
 _LAX = Field(strict=False)
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]  # -0.0 means 0.0
+Days = Annotated[float, Field(gt=0.0, le=REACH_DAYS_MAX)]
+Hours = Annotated[float, Field(gt=0.0, le=REACH_DAYS_MAX * 24)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TimeZone = Annotated[str, AfterValidator(_zone)]
 Moment = Annotated[datetime, _LAX, BeforeValidator(_moment), AfterValidator(_aware)]
@@ -102,6 +121,7 @@ StartTime = Annotated[
 ]
 EndTime = Annotated[time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick)]
 Names = Annotated[tuple[Name, ...], _LAX, AfterValidator(_all_different)]
+Labels = Annotated[tuple[Label, ...], _LAX, AfterValidator(_all_different)]
 Weekdays = Annotated[tuple[Weekday, ...], _LAX, AfterValidator(_in_week_order)]
 FeatureTable = Annotated[
     dict[

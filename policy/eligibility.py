@@ -1,35 +1,19 @@
-"""Builds the eligible tree: everything that all rules allow, and why the rest is not in it."""
+"""Applies every rule to a request: the eligible tree, and why the rest is not in it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
-from policy.catalog import NO_CHANNEL, NO_SEND, Catalog
+from policy.catalog import NO_SEND, Catalog
+from policy.contact_rules import contact_bars
+from policy.eligible_tree import eligible_tree
+from policy.history import with_history
+from policy.reasons import Reason, Suppression
 from policy.request import Request
-from policy.send_times import awake_mask, grid, validity_mask, window_mask
-from policy.situation import ChannelNode, Grid, OfferNode, PlainTree, Situation
+from policy.situation import PlainTree, Situation
+from policy.standing import NO_STANDING, NOTHING_SPENT, Spent, Standing
+from policy.steps import Checks, barred_windows
+from policy.suppressions import bypassed, suppressions
 
-
-class Reason(IntEnum):
-    """Why something is not eligible; numbered as `sendwise.v1.SuppressionReason`."""
-
-    OFFER_NOT_VALID = 1
-    NO_CONSENT = 2
-    QUIET_HOURS = 3
-    CALLER = 9
-    NO_SEND_WINDOW = 10
-    NO_CHANNEL = 11
-
-
-@dataclass(frozen=True, slots=True)
-class Suppression:
-    """Something that is not eligible."""
-
-    offer: str
-    """Empty where a whole channel is not eligible."""
-    channel: str
-    """Empty where a whole offer is not eligible; both are set where just this pair is not."""
-    reason: Reason
+__all__ = ["Eligibility", "Reason", "Suppression", "eligibility", "is_no_send"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,82 +21,40 @@ class Eligibility:
     """What may be chosen, and what may not."""
 
     situation: Situation
-    suppressions: tuple[Suppression, ...]
+    checks: Checks
+    """What the rules depended on."""
+
+    @property
+    def suppressions(self) -> tuple[Suppression, ...]:
+        """What may not be chosen, each with its rule; found when asked for."""
+        return tuple(suppressions(self.checks))
+
+    def bypassed(self, offer: str, channel: str, window: int) -> tuple[Reason, ...]:
+        """The rules that forbid an eligible message, were the request not critical."""
+        return bypassed(self.checks, offer, channel, window)
 
 
-def eligibility(request: Request, catalog: Catalog) -> Eligibility:
-    """Applies every rule of the catalog to a checked request."""
-    zone_name = request.time_zone or catalog.send_times.time_zone
-    windows = grid(catalog.send_times, zone_name, request.now_ms, request.earliest_ms)
-    suppressions: list[Suppression] = []
-    channels = _channels(request, catalog, zone_name, windows, suppressions)
-    tree = tuple(_offers(request, catalog, windows, channels, suppressions))
-    situation = Situation(catalog, request.features, request.offer_features, windows, tree)
-    return Eligibility(situation, tuple(suppressions))
-
-
-def _channels(
+def eligibility(
     request: Request,
     catalog: Catalog,
-    zone_name: str,
-    windows: Grid,
-    suppressions: list[Suppression],
-) -> dict[str, int]:
-    """Eligible windows of each channel that has any."""
-    in_time = window_mask(windows, request.latest_ms)
-    masks = {}
-    for name, channel in catalog.channels.items():
-        awake = in_time if request.critical else in_time & awake_mask(channel, zone_name, windows)
-        if not _listed(name, request.eligible_channels, request.excluded_channels):
-            reason = Reason.CALLER
-        elif channel.consent is not None and channel.consent not in request.granted_consents:
-            reason = Reason.NO_CONSENT
-        elif not awake:
-            reason = Reason.QUIET_HOURS if in_time else Reason.NO_SEND_WINDOW
-        else:
-            masks[name] = awake
-            continue
-        suppressions.append(Suppression("", name, reason))
-    return masks
+    standing: Standing = NO_STANDING,
+    spent: Spent = NOTHING_SPENT,
+) -> Eligibility:
+    """Applies every rule of the catalog to a checked request.
 
-
-def _offers(
-    request: Request,
-    catalog: Catalog,
-    windows: Grid,
-    channels: dict[str, int],
-    suppressions: list[Suppression],
-) -> Iterator[OfferNode]:
-    """The eligible offers, in the catalog's order; no send comes last."""
-    for name, offer in catalog.offers.items():
-        if not _listed(name, request.eligible_offers, request.excluded_offers):
-            suppressions.append(Suppression(name, "", Reason.CALLER))
-            continue
-        valid = validity_mask(windows, offer.valid_from, offer.valid_until)
-        masks = {open_: channels[open_] & valid for open_ in offer.channels if open_ in channels}
-        if any(masks.values()):
-            yield OfferNode(name, tuple(ChannelNode(*item) for item in masks.items() if item[1]))
-            suppressions += _not_valid(name, masks)
-        else:
-            reason = Reason.NO_CHANNEL if valid else Reason.OFFER_NOT_VALID
-            suppressions.append(Suppression(name, "", reason))
-    if catalog.no_send is None:
-        return
-    if _listed(NO_SEND, request.eligible_offers, request.excluded_offers):
-        yield OfferNode(NO_SEND, (ChannelNode(NO_CHANNEL, 1),))
-    else:
-        suppressions.append(Suppression(NO_SEND, "", Reason.CALLER))
-
-
-def _not_valid(offer: str, masks: dict[str, int]) -> Iterator[Suppression]:
-    """Channels that may send, but in no window in which the offer is valid."""
-    for channel, mask in masks.items():
-        if not mask:
-            yield Suppression(offer, channel, Reason.OFFER_NOT_VALID)
-
-
-def _listed(name: str, eligible: tuple[str, ...], excluded: tuple[str, ...]) -> bool:
-    return (not eligible or name in eligible) and name not in excluded
+    Args:
+        request: what is asked for.
+        catalog: has the rules.
+        standing: what became of the subject so far.
+        spent: messages of the budgets that `policy.budgets.budget_keys` names.
+    """
+    windows = request.windows(catalog)
+    bars = contact_bars(catalog, request.now_ms, standing, spent)
+    checks = Checks(request, catalog, windows, barred_windows(bars, windows))
+    features = with_history(request.features, catalog, standing, request.now_ms)
+    tree = eligible_tree(checks)
+    situation = Situation(catalog, features, request.offer_features, windows, tree)
+    return Eligibility(situation, checks)
 
 
 def is_no_send(tree: PlainTree, offer: int) -> bool:

@@ -1,12 +1,13 @@
 """Finds the line of a TOML file that a key path refers to, so that errors can name it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
 _PART = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"({_PART}(?:\s*\.\s*{_PART})*)"
-_TABLE = re.compile(rf"\s*\[{{1,2}}\s*{_DOTTED}\s*\]")
+_TABLE = re.compile(rf"\s*(\[{{1,2}})\s*{_DOTTED}\s*\]")
 _KEY = re.compile(rf"\s*{_DOTTED}\s*=")
 
 Path = tuple[str, ...]
@@ -43,9 +44,13 @@ def _lines(text: str) -> dict[Path, int]:
 def _settings(text: str) -> Iterator[tuple[Path, int]]:
     """Every table and key of `text` with its line."""
     table: Path = ()
+    seen = Counter[Path]()
     for number, line in enumerate(text.split("\n"), start=1):
         if found := _TABLE.match(line):
-            table = _names(found[1])
+            table = _names(found[2])
+            if found[1] == "[[":  # one of a list of tables: its index is part of the path
+                seen[table] += 1
+                table = (*table, str(seen[table] - 1))
             yield table, number
         elif found := _KEY.match(line):
             yield table + _names(found[1]), number

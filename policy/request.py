@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from policy.catalog import NO_SEND, Catalog
 from policy.errors import RequestError
 from policy.features import Features, check_features
-from policy.send_times import zone
+from policy.send_times import grid, zone
+from policy.situation import Grid
 
 AHEAD_DAYS_MAX = 366
+HISTORY_PREFIX = "history."
+"""Names of features that begin so are those of `policy.history`."""
 _DAY_MS = 86_400_000
 
 
@@ -29,6 +32,14 @@ class Request:
     latest_ms: int | None = None
     critical: bool = False
 
+    def zone_name(self, catalog: Catalog) -> str:
+        """The subject's zone; the catalog's where the request names none."""
+        return self.time_zone or catalog.send_times.time_zone
+
+    def windows(self, catalog: Catalog) -> Grid:
+        """The send windows to choose from."""
+        return grid(catalog.send_times, self.zone_name(catalog), self.now_ms, self.earliest_ms)
+
 
 def check_request(request: Request, catalog: Catalog) -> None:
     """Checks everything that only the catalog and the time zone data can tell.
@@ -36,11 +47,12 @@ def check_request(request: Request, catalog: Catalog) -> None:
     Raises:
         RequestError: INVALID_FIELD, UNKNOWN_TIME_ZONE, UNKNOWN_OFFER or UNKNOWN_CHANNEL.
     """
-    zone(request.time_zone or catalog.send_times.time_zone)
+    zone(request.zone_name(catalog))
     check_features(request.features, "features")
+    _check_reserved(request.features)
     _check_offer_features(request, catalog)
-    for name in ("eligible_offers", "excluded_offers"):
-        _check_names(name, getattr(request, name), _offers(catalog), "UNKNOWN_OFFER")
+    _check_offers("eligible_offers", request.eligible_offers, catalog)
+    _check_offers("excluded_offers", request.excluded_offers, catalog)
     for name in ("eligible_channels", "excluded_channels"):
         _check_names(name, getattr(request, name), catalog.channels, "UNKNOWN_CHANNEL")
     _check_times(request)
@@ -56,6 +68,18 @@ def _check_offer_features(request: Request, catalog: Catalog) -> None:
         if offer not in known:
             _refuse("UNKNOWN_OFFER", f"offer_features[{offer[:64]}]", "is not in the catalog")
         check_features(features, f"offer_features[{offer}]")
+
+
+def _check_reserved(features: Features) -> None:
+    for name in features:
+        if name.startswith(HISTORY_PREFIX):
+            problem = f"begins with {HISTORY_PREFIX!r}, which is kept for features of the service"
+            _refuse("INVALID_FIELD", f"features[{name}]", problem)
+
+
+def _check_offers(field_name: str, names: tuple[str, ...], catalog: Catalog) -> None:
+    if names:  # mostly there are none, and a catalog may have thousands
+        _check_names(field_name, names, _offers(catalog), "UNKNOWN_OFFER")
 
 
 def _check_names(field_name: str, names: Iterable[str], known: Iterable[str], reason: str) -> None:

@@ -1,6 +1,6 @@
 """Send windows in the subject's own zone, and which of them lie in quiet hours or days."""
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,10 @@ from policy.zones import is_zone
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1440
-_TICK_MS = TICK_MINUTES * MINUTE_MS
+TICK_MS = TICK_MINUTES * MINUTE_MS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+_FOR_EVER_MS = 1 << 62
 
 
 @lru_cache(maxsize=1024)
@@ -38,28 +41,22 @@ def grid(send_times: SendTimes, zone_name: str, now_ms: int, earliest_ms: int | 
 
 
 def window_mask(windows: Grid, latest_ms: int | None) -> int:
-    """Windows that are not over before the earliest send time, nor begin after the latest."""
-    mask = 0
-    for window in range(len(windows.local_minutes)):
-        send_ms = windows.send_time_ms(window)
-        in_time = latest_ms is None or send_ms <= latest_ms
-        if in_time and send_ms < windows.send_before_ms(window):
-            mask |= 1 << window
-    return mask
+    """Windows that do not begin after the latest send time."""
+    count = len(windows.local_minutes)
+    return (1 << (count if latest_ms is None else windows.first_from(latest_ms + 1))) - 1
 
 
-def validity_mask(windows: Grid, from_: datetime | None, until: datetime | None) -> int:
-    """Windows that lie, from the send time to their end, within [from_, until)."""
-    if from_ is None and until is None:
-        return (1 << len(windows.local_minutes)) - 1
-    from_ms = from_.timestamp() * 1000 if from_ else float("-inf")
-    until_ms = until.timestamp() * 1000 if until else float("inf")
-    mask = 0
-    for window in range(len(windows.local_minutes)):
-        legal = from_ms <= windows.send_time_ms(window)
-        if legal and windows.send_before_ms(window) <= until_ms:
-            mask |= 1 << window
-    return mask
+def validity_mask(windows: Grid, from_ms: int, until_ms: int) -> int:
+    """Windows that lie, from the send time to their end, within [from_ms, until_ms)."""
+    ended = (until_ms - windows.start_ms) // windows.step_ms
+    count = min(max(ended, 0), len(windows.local_minutes))
+    return windows.between(from_ms, windows.send_before_ms(count - 1)) if count else 0
+
+
+def validity_ms(from_: datetime | None, until: datetime | None) -> tuple[int, int]:
+    """Validity dates as Unix time; where one is missing, so early or late that it never matters."""
+    from_ms = -((_EPOCH - from_) // _MS) if from_ else 0
+    return from_ms, (until - _EPOCH) // _MS if until else _FOR_EVER_MS
 
 
 def awake_mask(channel: Channel, zone_name: str, windows: Grid) -> int:
@@ -68,7 +65,7 @@ def awake_mask(channel: Channel, zone_name: str, windows: Grid) -> int:
     if channel.quiet_hours is None and not channel.quiet_days:
         return (1 << count) - 1
     # What has passed of the running window does not matter: start at the current tick.
-    start_ms = max(windows.start_ms, windows.earliest_ms // _TICK_MS * _TICK_MS)
+    start_ms = max(windows.start_ms, windows.earliest_ms // TICK_MS * TICK_MS)
     rule = (channel.quiet_hours, channel.quiet_days)
     return _awake(*rule, zone_name, windows.start_ms, windows.step_ms, count, start_ms)
 
@@ -83,8 +80,8 @@ def _awake(  # noqa: PLR0913, PLR0917 - the key of the cache
     count: int,
     start_ms: int,
 ) -> int:
-    ticks = range(start_ms, grid_ms + count * step_ms, _TICK_MS)
-    minutes = _local_minutes(zone_name, start_ms, _TICK_MS, len(ticks))
+    ticks = range(start_ms, grid_ms + count * step_ms, TICK_MS)
+    minutes = _local_minutes(zone_name, start_ms, TICK_MS, len(ticks))
     quiet = {
         (tick - grid_ms) // step_ms
         for tick, minute in zip(ticks, minutes, strict=True)

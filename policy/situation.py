@@ -64,6 +64,17 @@ class Grid(NamedTuple):
         """The end of a window, exclusive."""
         return self.start_ms + (window + 1) * self.step_ms
 
+    def first_from(self, moment_ms: int) -> int:
+        """The first window whose send time is not before a moment; their number if none is."""
+        if moment_ms <= self.earliest_ms:
+            return 0
+        return min(-((self.start_ms - moment_ms) // self.step_ms), len(self.local_minutes))
+
+    def between(self, start_ms: int, end_ms: int) -> int:
+        """The windows, as a bit mask, whose send times lie within [start_ms, end_ms)."""
+        first, beyond = self.first_from(start_ms), self.first_from(end_ms)
+        return (1 << beyond) - (1 << first) if first < beyond else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
+from decisionlog import Decision, DeliveryStatus, LoggedDecision, Reward
+from decisionlog.contacts import precedence
 from policy.catalog import Catalog
 from policy.catalog import Reward as RewardRule
 from policy.chain import REWARD_MAX
@@ -71,7 +72,7 @@ def fate(logged: LoggedDecision) -> Fate:
     Not to send needs no report: without one it counts as carried out.
     """
     if logged.deliveries:
-        return _FATES[max(logged.deliveries, key=_when).status]
+        return _FATES[max(logged.deliveries, key=precedence).status]
     return Fate.DELIVERED if _is_no_send(logged.decision) else Fate.PENDING
 
 
@@ -162,7 +163,7 @@ def _is_no_send(decision: Decision) -> bool:
     return not decision.stages or is_no_send(decision.tree, decision.stages[0].chosen)
 
 
-def _when(report: Delivery | Reward) -> tuple[int, int]:
+def _when(report: Reward) -> tuple[int, int]:
     return report.occurred_at_ms, report.received_at_ms
 
 

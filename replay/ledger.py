@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from decisionlog import Decision, DecisionLog, Delivery, Reward
+from decisionlog import Decision, DecisionLog, Delivery, Reservation, Reward
 from policy.catalog import Reward as RewardRule
 from replay.join import Fate, fate, is_early, is_late
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Decisions and rewards, by what became of them."""
+    """Decisions, rewards and contacts, by what became of them."""
 
     decided: int
     delivered: int
@@ -39,6 +39,14 @@ class Ledger:
     """Of a decision that this log does not hold."""
     duplicate: int
     """Repeats of a reward that was stored before."""
+    contacts: int
+    """Messages that decisions reserved."""
+    contacts_confirmed: int
+    """Reported as sent, or as replaced by what was sent."""
+    contacts_released: int
+    """Reported as failed or suppressed."""
+    contacts_open: int
+    """No delivery was reported: they count as if they had been sent."""
 
     @property
     def balanced(self) -> bool:
@@ -46,7 +54,9 @@ class Ledger:
         fates = self.delivered + self.undelivered + self.pending
         reports = self.deliveries_joined + self.deliveries_unmatched + self.deliveries_duplicate
         joins = self.joined + self.early + self.late + self.unmatched + self.duplicate
-        return (self.decided, self.deliveries, self.rewards) == (fates, reports, joins)
+        contacts = self.contacts_confirmed + self.contacts_released + self.contacts_open
+        came_in = (self.decided, self.deliveries, self.rewards, self.contacts)
+        return came_in == (fates, reports, joins, contacts)
 
 
 def ledger(
@@ -70,6 +80,9 @@ def ledger(
         if on_progress:
             on_progress(1)
     orphans = Counter(isinstance(orphan, Delivery) for orphan in log.orphans())
+    contacts = Counter(
+        _hold(reservation) for reservation in log.reservations() if reservation.contact is not None
+    )
     after = log.taken()
     reports, joins = deliveries + orphans[True], rewards.total() + orphans[False]
     return Ledger(
@@ -88,12 +101,23 @@ def ledger(
         late=rewards["late"],
         unmatched=orphans[False],
         duplicate=after.rewards_repeated,
+        contacts=_agreed(contacts.total(), before.contacts, after.contacts),
+        contacts_confirmed=contacts["confirmed"],
+        contacts_released=contacts["released"],
+        contacts_open=contacts["open"],
     )
 
 
 def _agreed(found: int, before: int, after: int) -> int:
     """How many there should be: what was found, if that is within what was counted meanwhile."""
     return found if before <= found <= after else after
+
+
+def _hold(reservation: Reservation) -> str:
+    contact = reservation.in_force
+    if contact is None:
+        return "released"
+    return "confirmed" if contact.confirmed else "open"
 
 
 def _timing(reward: Reward, decision: Decision, rule: RewardRule) -> str:

@@ -21,7 +21,7 @@ from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import policy_service_pb2 as policy_api
-from server.engine import Answer, Ask
+from server.asks import Answer, Ask
 
 SUBJECT_BYTES_MAX = 256
 ID_BYTES_MAX = 128

@@ -1,78 +1,45 @@
 """Decides, and takes what became of it: all that the services do, without their transport."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from decisionlog import (
+    ContactRefused,
     Decision,
     DecisionIds,
     DecisionLog,
     DecisionLogError,
     Delivery,
-    Grid,
     Keys,
-    NoSendReason,
     ReportOutcome,
     RequestIdReused,
     Reward,
     Stage,
 )
-from decisionlog.ids import entropy, time_ms, to_text
-from policy.choice import Choice, choose
+from decisionlog.ids import entropy, to_text
 from policy.draw import pick
-from policy.eligibility import Suppression, eligibility, is_no_send
+from policy.eligibility import Eligibility
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
-from policy.request import Request, check_request
-from policy.rollout import HOLDOUT_VERSION, Arm, ArmShare
-from policy.situation import Situation, situation_of
-from server.refusals import RequestReusedError, UnknownDecisionError
+from policy.situation import situation_of
+from policy.standing import listened
+from server.asks import Answer, Ask
+from server.contacts import eligible_then
+from server.drafts import Draft, Drafter
+from server.refusals import ContendedError, RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
 _log = logging.getLogger(__name__)
 
-NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
+ROUNDS_MAX = 8
+"""So often a request chooses, where others use up what it chose before it is stored."""
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A checked request with what the policy does not see of it."""
-
-    subject_id: str
-    request_id: str
-    digest: bytes
-    """Hash of the request, 16 bytes."""
-    explain: bool
-    request: Callable[[int], Request]
-    """The request, given the time of the decision in Unix milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A stored decision and what was asked for beside it."""
-
-    decision: Decision
-    repeated: bool = False
-    suppressions: tuple[Suppression, ...] = ()
-    explanation: tuple[StageExplanation, ...] = ()
-
-    @property
-    def arm(self) -> str:
-        """Name of the arm, for counting."""
-        return Arm(self.decision.arm).name.lower()
-
-    @property
-    def no_send_reason(self) -> str:
-        """Name of the reason, for counting; empty if something is to be sent."""
-        reason = self.decision.no_send_reason
-        return NoSendReason(reason).name.lower() if reason else ""
 
 
 class Engine:
@@ -87,8 +54,7 @@ class Engine:
         serving: Callable[[], Serving],
     ) -> None:
         self._log = log
-        self._keys = keys
-        self._ids = ids
+        self._drafter = Drafter(log, keys, ids)
         self._registry = registry
         self._serving = serving
         # Loading a chain takes a while, and decisions to be explained come from few of them.
@@ -102,21 +68,25 @@ class Engine:
 
         Returns:
             An answer for each, or the error that kept it from one: what is wrong with one request
-            keeps no other from its answer.
+            keeps no other from its answer. ContendedError where others were faster each time.
 
         Raises:
             DecisionLogError: if the log cannot store anything now.
         """
         serving = self._serving()
-        answers = [self._prepare(ask, serving) for ask in asks]
-        new = {
-            index: (answer.decision, self._request_key(ask))
-            for index, (ask, answer) in enumerate(zip(asks, answers, strict=True))
-            if isinstance(ask, Ask) and isinstance(answer, Answer) and not answer.repeated
-        }
-        for index, stored in zip(new, self._log.record(list(new.values())), strict=True):
-            answers[index] = _settled(answers[index], stored)
-        return [self._finished(*pair) for pair in zip(asks, answers, strict=True)]
+        first = dict(enumerate(map(self._first, asks)))
+        found = {index: one for index, one in first.items() if not isinstance(one, Ask)}
+        open_ = {index: one for index, one in first.items() if isinstance(one, Ask)}
+        for turn in range(ROUNDS_MAX):
+            found |= self._round(open_, serving, is_first=turn == 0)
+            open_ = {
+                index: ask
+                for index, ask in open_.items()
+                if isinstance(found[index], ContactRefused)
+            }
+            if not open_:
+                break
+        return [self._finished(ask, found[index]) for index, ask in enumerate(asks)]
 
     def report_deliveries(
         self, deliveries: Sequence[Delivery]
@@ -126,19 +96,20 @@ class Engine:
 
     def report_rewards(self, rewards: Sequence[Reward]) -> list[ReportOutcome | DecisionLogError]:
         """Stores rewards; all are on disk when this returns."""
-        return list(self._log.report_rewards(rewards))
+        names = listened(self._serving().catalog)
+        return list(self._log.report_rewards(rewards, names))
 
-    def _prepare(self, ask: Ask | Exception, serving: Serving) -> Answer | Exception:
-        """The earlier answer to a request, a new one that is not stored yet, or an error."""
+    def _first(self, ask: Ask | Exception) -> Ask | Answer | Exception:
+        """The earlier answer to a request, or the request itself if there is none."""
         if isinstance(ask, Exception):
             return ask
         try:
-            return self._repeated(ask) or self._new(ask, serving)
+            return self._repeated(ask) or ask
         except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
             return error
 
     def _repeated(self, ask: Ask) -> Answer | None:
-        key = self._request_key(ask)
+        key = self._drafter.request_key(ask)
         earlier = self._log.find_request(key) if key else None
         if earlier is None:
             return None
@@ -146,39 +117,40 @@ class Engine:
             raise RequestIdReused(earlier.decision_id)
         return Answer(earlier, repeated=True)
 
-    def _new(self, ask: Ask, serving: Serving) -> Answer:
-        seed = self._keys.request_entropy(ask.request_id) if ask.request_id else None
-        decision_id = self._ids.new(seed)
-        request = ask.request(time_ms(decision_id))
-        check_request(request, serving.catalog)
-        found = eligibility(request, serving.catalog)
-        subject = self._keys.pseudonym(ask.subject_id)
-        share, policy = serving.answering(subject)
-        choice = self._choose(policy, found.situation, decision_id)
-        decision = Decision(
-            decision_id=decision_id,
-            subject=subject,
-            request_digest=ask.digest,
-            arm=share.arm,
-            policy_version=policy.version if policy else HOLDOUT_VERSION,
-            catalog_version=serving.rollout.catalog,
-            time_zone=request.time_zone or serving.catalog.send_times.time_zone,
-            priority=CRITICAL if request.critical else NORMAL,
-            no_send_reason=_no_send_reason(share, found.situation, choice),
-            features=request.features,
-            offer_features=request.offer_features,
-            grid=Grid(*found.situation.grid),
-            tree=found.situation.tree,
-            stages=_stages(choice),
-        )
-        return Answer(decision)
+    def _round(
+        self, asks: Mapping[int, Ask], serving: Serving, *, is_first: bool
+    ) -> dict[int, Answer | Exception]:
+        """Chooses for each request and stores what may be; a ContactRefused has to choose again."""
+        drafts = {
+            index: self._draft(ask, serving, is_first=is_first) for index, ask in asks.items()
+        }
+        found: dict[int, Answer | Exception] = {
+            index: one for index, one in drafts.items() if isinstance(one, Exception)
+        }
+        made = {index: one for index, one in drafts.items() if isinstance(one, Draft)}
+        for index, stored in zip(made, self._stored(made, is_first=is_first), strict=True):
+            found[index] = _settled(made[index], stored)
+        return found
 
-    @staticmethod
-    def _choose(policy: Policy | None, situation: Situation, decision_id: bytes) -> Choice | None:
-        """A choice, if there is somebody to make it and something to choose."""
-        if policy is None or not situation.tree:
-            return None
-        return choose(policy, situation, entropy(decision_id))
+    def _draft(self, ask: Ask, serving: Serving, *, is_first: bool) -> Draft | Exception:
+        try:
+            return self._drafter.draft(ask, serving, is_first=is_first)
+        except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
+            return error
+
+    def _stored(
+        self, drafts: Mapping[int, Draft], *, is_first: bool
+    ) -> Sequence[Decision | DecisionLogError]:
+        """What the log makes of drafts, in their order."""
+        if not drafts:
+            return []
+        try:
+            return self._log.record([draft.proposal for draft in drafts.values()])
+        except DecisionLogError as error:
+            if is_first:
+                raise
+            # Others of this call are on disk by now: their callers have to learn of them.
+            return [error] * len(drafts)
 
     def _finished(self, ask: Ask | Exception, answer: Answer | Exception) -> Answer | Exception:
         """An answer with what was asked for beside it, an error with what only the request says."""
@@ -186,6 +158,8 @@ class Engine:
             return answer
         if isinstance(answer, RequestIdReused):
             return RequestReusedError(ask.request_id, to_text(answer.decision_id))
+        if isinstance(answer, ContactRefused):
+            return ContendedError(ROUNDS_MAX)
         if not ask.explain or isinstance(answer, Exception):
             return answer
         try:
@@ -196,11 +170,15 @@ class Engine:
             return answer
 
     def _explained(self, ask: Ask, answer: Answer) -> Answer:
-        """An answer with its explanation, the same for a repeat as for the first answer."""
+        """An answer with its explanation; what a repeat was kept from is found out again."""
         decision = answer.decision
-        catalog = self._registry.catalog(decision.catalog_version)
-        found = eligibility(ask.request(decision.decided_at_ms), catalog)
+        found = answer.found or self._found_then(ask, decision)
         return replace(answer, suppressions=found.suppressions, explanation=self.explain(decision))
+
+    def _found_then(self, ask: Ask, decision: Decision) -> Eligibility:
+        catalog = self._registry.catalog(decision.catalog_version)
+        request = ask.request(decision.decided_at_ms)
+        return eligible_then(self._log, decision, request, catalog)
 
     def explain_stored(self, decision_id: bytes) -> tuple[tuple[StageExplanation, ...], bool]:
         """How a decision of the log came about, and whether computing it again gives the same.
@@ -219,41 +197,24 @@ class Engine:
         """How a stored decision came about; empty if there was nothing to choose."""
         if not decision.stages:
             return ()
-        path = tuple(stage.chosen for stage in decision.stages)
         seed = entropy(decision.decision_id)
         situation = situation_of(decision, self._registry.catalog(decision.catalog_version))
-        return explain(self._policy(decision.policy_version), situation, path, seed)
+        return explain(self._policy(decision.policy_version), situation, decision.path, seed)
 
     def _policy(self, version: str) -> Policy:
         return self._serving().policies.get(version) or self._retired(version)
 
-    def _request_key(self, ask: Ask) -> bytes | None:
-        return self._keys.request_key(ask.request_id) if ask.request_id else None
 
-
-def _settled(answer: Answer | Exception, stored: Decision | DecisionLogError) -> Answer | Exception:
-    """What the log made of a new answer: another caller may have stored the same request first."""
-    if isinstance(stored, DecisionLogError) or not isinstance(answer, Answer):
-        return stored if isinstance(stored, DecisionLogError) else answer
-    if stored is answer.decision:
-        return answer
-    return Answer(stored, repeated=True)
-
-
-def _stages(choice: Choice | None) -> tuple[Stage, ...]:
-    stages = choice.stages if choice else ()
-    return tuple(Stage(tuple(stage.pmf.tolist()), stage.chosen) for stage in stages)
+def _settled(draft: Draft, stored: Decision | DecisionLogError) -> Answer | DecisionLogError:
+    """What the log made of a draft: another caller may have stored the same request first."""
+    if isinstance(stored, DecisionLogError):
+        return stored
+    if stored is not draft.decision:
+        return Answer(stored, repeated=True)
+    return Answer(stored, found=draft.found)
 
 
 def _stage(found: StageExplanation) -> Stage:
     """A stage as it would be logged."""
     pmf = tuple(action.probability for action in found.actions)
     return Stage(pmf, pick(np.asarray(pmf), found.draw))
-
-
-def _no_send_reason(share: ArmShare, situation: Situation, choice: Choice | None) -> int:
-    if share.arm is Arm.HOLDOUT:
-        return NoSendReason.HOLDOUT
-    if choice is None:
-        return NoSendReason.NOTHING_ELIGIBLE
-    return NoSendReason.CHOSEN if is_no_send(situation.tree, choice.path[0]) else 0

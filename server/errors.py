@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from decisionlog import (
+    AdmissionFailed,
     DecisionLogError,
     DeliveryIdReused,
     InvalidRecord,
@@ -30,6 +31,7 @@ from policy.errors import (
 from sendwise.v1.error_reason_pb2 import ErrorReason
 from server.refusals import (
     BatchSizeError,
+    ContendedError,
     RequestReusedError,
     TokenRequiredError,
     TooManyStreamsError,
@@ -139,15 +141,23 @@ def _(error: RolloutChangedError) -> Status:
 
 
 @status_of.register
+def _(error: ContendedError) -> Status:
+    metadata = {"rounds": str(error.rounds)}
+    reason = ErrorReason.ERROR_REASON_CONTENDED
+    return _status(StatusCode.ABORTED, reason, str(error), metadata)
+
+
+@status_of.register
 def _(error: LogFull) -> Status:
     _log.error("%s", error)
     text = "the log has no room left; nothing was stored, try again later"
     return _status(StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_LOG_FULL, text, {})
 
 
-@status_of.register
-def _(error: InvalidRecord) -> Status:
-    # A fault of the code that made the record: trying again would not help.
+@status_of.register(InvalidRecord)
+@status_of.register(AdmissionFailed)
+def _(error: Exception) -> Status:
+    # A fault of the code that made the record or checked it: trying again would not help.
     return _unexpected(error)
 
 

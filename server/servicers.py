@@ -17,6 +17,7 @@ from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import feedback_service_pb2_grpc as feedback_grpc
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1 import policy_service_pb2_grpc as policy_grpc
+from server.asks import Answer, Ask
 from server.auth import Tokens
 from server.converters import (
     arms_of,
@@ -27,7 +28,7 @@ from server.converters import (
     reward_of,
     rollout_of,
 )
-from server.engine import Answer, Ask, Engine
+from server.engine import Engine
 from server.errors import status_of
 from server.refusals import BatchSizeError, RefusalError
 from server.streams import StreamSlots, groups

@@ -1,15 +1,18 @@
-"""`sendwise verify` and `sendwise ledger` over real logs, sound and edited."""
+"""`sendwise verify`, `ledger` and `audit` over real logs, sound and edited."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from decisionlog import Decision, DecisionLog
+from decisionlog import Decision, DecisionLog, Proposal
 from decisionlog.codec import encode_decision
+from decisionlog.ids import lower_bound, to_text
 from decisionlog.tables import Table
 from tests.cli.conftest import DECISIONS, Sendwise
 from tests.replay.history import KEYS, text_of
+
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -88,3 +91,53 @@ def test_the_catalog_says_what_is_late(sendwise: Sendwise, data: Path, tmp_path:
     found = sendwise("ledger", "--data", data, "--catalog", file, "--format", "json").json
     assert found["balanced"] is True
     assert found["late"] == found["rewards"] > 0
+
+
+@pytest.fixture
+def bypassed(data: Path) -> list[str]:
+    """A log in which two requests were critical, an hour apart; the decisions' ids."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        decision = next(log.scan()).decision
+        ids = [lower_bound(HOUR_MS * hour) for hour in (1, 2)]
+        rules = [("cap", "quiet_hours"), ("cap",)]
+        log.record(
+            [
+                Proposal(replace(decision, decision_id=each), audit=rule)
+                for each, rule in zip(ids, rules, strict=True)
+            ]
+        )
+    return [to_text(each) for each in ids]
+
+
+def test_the_audit_trail_lists_what_was_bypassed(
+    sendwise: Sendwise, data: Path, bypassed: list[str]
+) -> None:
+    """An entry a line in order of time, and the same in JSON."""
+    ended = sendwise("audit", "--data", data)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.splitlines() == [
+        f"1970-01-01T01:00:00.000+00:00  critical  {bypassed[0]}  cap, quiet_hours",
+        f"1970-01-01T02:00:00.000+00:00  critical  {bypassed[1]}  cap",
+        "2 entries",
+    ]
+    assert sendwise("audit", "--data", data, "--format", "json").json["entries"][0] == {
+        "time": "1970-01-01T01:00:00.000+00:00",
+        "kind": "critical",
+        "decision_id": bypassed[0],
+        "bypassed": ["cap", "quiet_hours"],
+    }
+
+
+def test_the_audit_trail_is_bounded(sendwise: Sendwise, data: Path, bypassed: list[str]) -> None:
+    """--since keeps what is from that moment on, --until what is before."""
+    moment = "1970-01-01T02:00:00"
+    late = sendwise("audit", "--data", data, "--since", moment, "--format", "json").json
+    early = sendwise("audit", "--data", data, "--until", moment, "--format", "json").json
+    assert [each["decision_id"] for each in late["entries"]] == bypassed[1:]
+    assert [each["decision_id"] for each in early["entries"]] == bypassed[:1]
+
+
+def test_an_empty_audit_trail_is_told(sendwise: Sendwise, lived: Path) -> None:
+    """Nothing was bypassed: no entry, no error."""
+    assert sendwise("audit", "--data", lived).out == "0 entries\n"
+    assert sendwise("audit", "--data", lived, "--format", "json").json == {"entries": []}

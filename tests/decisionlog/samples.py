@@ -1,7 +1,18 @@
 """Records for the tests: plain ones to begin with, and strategies for hostile ones."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
+from decisionlog.contacts import (
+    HOURS,
+    AuditEntry,
+    AuditKind,
+    Contact,
+    Reservation,
+    Response,
+    Standing,
+)
 from decisionlog.keys import Keys
 from decisionlog.records import Decision, Delivery, DeliveryStatus, Grid, Reward, Stage
 
@@ -51,6 +62,21 @@ REWARD = Reward(
     value=29.99,
     occurred_at_ms=1_760_000_300_000,
     received_at_ms=1_760_000_400_000,
+)
+
+CONTACT = Contact(
+    decision_id=DECISION.decision_id,
+    offer="mens",
+    channel="push",
+    send_time_ms=1_760_007_200_000,
+    slots=(("offer", "mens", 739_533, 14), ("channel", "push", 739_533, 14)),
+)
+RESPONSE = Response(
+    decision_id=DECISION.decision_id,
+    name="click",
+    offer="mens",
+    channel="push",
+    occurred_at_ms=1_760_010_000_000,
 )
 
 
@@ -125,3 +151,39 @@ rewards = st.builds(
     occurred_at_ms=times_ms,
     received_at_ms=times_ms,
 )
+budgets = st.tuples(st.sampled_from(["offer", "channel"]), texts, numbers)
+slots = st.tuples(st.sampled_from(["offer", "channel"]), texts, numbers, st.integers(0, HOURS - 1))
+contacts = st.builds(
+    Contact,
+    decision_id=ids,
+    offer=texts,
+    channel=texts,
+    send_time_ms=times_ms,
+    confirmed=st.booleans(),
+    slots=st.lists(slots, max_size=3).map(tuple),
+)
+responses = st.builds(
+    Response, decision_id=ids, name=texts, offer=texts, channel=texts, occurred_at_ms=times_ms
+)
+standings = st.builds(
+    Standing,
+    contacts=st.lists(contacts.map(lambda each: replace(each, slots=())), max_size=4).map(tuple),
+    responses=st.lists(responses, max_size=4).map(tuple),
+)
+audit_entries = st.builds(
+    AuditEntry,
+    entry_id=ids,
+    kind=st.sampled_from(AuditKind),
+    decision_id=ids,
+    bypassed=st.lists(texts, max_size=3).map(tuple),
+)
+
+
+@st.composite
+def _reservations(draw: st.DrawFn) -> Reservation:
+    contact = draw(st.none() | contacts)
+    key = draw(ids) if contact is None else contact.decision_id
+    return Reservation(key, draw(st.just(b"") | ids), contact, draw(st.none() | deliveries))
+
+
+reservations = _reservations()

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decisionlog.codec import (
-    MAX_PAYLOAD_BYTES,
     decode_decision,
     decode_delivery,
     decode_request,
@@ -18,11 +17,10 @@ from decisionlog.codec import (
     encode_delivery,
     encode_request,
     encode_reward,
-    seal,
-    unseal,
 )
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import Decision, Delivery, DeliveryStatus, Reward, Stage
+from decisionlog.sealing import MAX_PAYLOAD_BYTES, seal, unseal
 from decisionlog.tables import Table, report_key
 from sendwise.log.v1 import records_pb2 as pb
 from tests.decisionlog import samples

@@ -17,6 +17,8 @@ SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.MalformedDecisionId("x|y"), ["'x|y'", "version 7"]),
     (errors.DecisionIdReused(ID), [TEXT, "clock"]),
     (errors.RequestIdReused(ID), [TEXT, "id of its own"]),
+    (errors.ContactRefused(ID), [TEXT, "choose again"]),
+    (errors.AdmissionFailed(ID), [TEXT, "cause"]),
     (errors.DeliveryIdReused(ID, "smtp-1"), [TEXT, "'smtp-1'", "id of its own"]),
     (errors.RewardIdReused(ID, "order-1"), [TEXT, "'order-1'", "id of its own"]),
     (errors.DamagedRecord("rewards", b"\xab", "its checksum does not fit"), ["ab", "backup"]),

@@ -21,13 +21,14 @@ from decisionlog import (
     LogMissing,
     LogReadOnly,
     LogUnavailable,
+    Proposal,
     RecordTooLarge,
     ReportOutcome,
     RequestIdReused,
     RewardIdReused,
     WrongKey,
 )
-from decisionlog.codec import MAX_PAYLOAD_BYTES
+from decisionlog.sealing import MAX_PAYLOAD_BYTES
 from tests.decisionlog import samples
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, REWARD, decision_id
 
@@ -51,7 +52,7 @@ def log(tmp_path: Path) -> Iterator[DecisionLog]:
 
 def test_a_decision_is_found_by_its_id(log: DecisionLog) -> None:
     """What was recorded is read back; other ids are not found."""
-    assert log.record([(DECISION, None)]) == [DECISION]
+    assert log.record([Proposal(DECISION)]) == [DECISION]
     assert log.decision(DECISION.decision_id) == DECISION
     assert log.decision(decision_id(1)) is None
 
@@ -59,9 +60,9 @@ def test_a_decision_is_found_by_its_id(log: DecisionLog) -> None:
 def test_a_stored_decision_is_the_very_object(log: DecisionLog) -> None:
     """The caller can tell a repeat: what was stored now is what it gave, an earlier one is not."""
     later = replace(DECISION, decision_id=decision_id(2))
-    (stored,) = log.record([(DECISION, REQUEST)])
-    (repeat,) = log.record([(later, REQUEST)])
-    (same_id,) = log.record([(replace(DECISION), REQUEST)])
+    (stored,) = log.record([Proposal(DECISION, REQUEST)])
+    (repeat,) = log.record([Proposal(later, REQUEST)])
+    (same_id,) = log.record([Proposal(replace(DECISION), REQUEST)])
     assert stored is DECISION
     assert repeat == same_id == DECISION
     assert repeat is not later
@@ -70,7 +71,7 @@ def test_a_stored_decision_is_the_very_object(log: DecisionLog) -> None:
 
 def test_a_request_is_found_by_its_key(log: DecisionLog) -> None:
     """The decision that answered a request is found; other requests are not."""
-    log.record([(DECISION, REQUEST)])
+    log.record([Proposal(DECISION, REQUEST)])
     assert log.find_request(REQUEST) == DECISION
     assert log.find_request(b"x" * 16) is None
 
@@ -78,8 +79,8 @@ def test_a_request_is_found_by_its_key(log: DecisionLog) -> None:
 def test_a_request_id_with_another_request_is_refused(log: DecisionLog) -> None:
     """The error names the decision in force, and nothing of the new one is stored."""
     other = replace(DECISION, decision_id=decision_id(3), request_digest=b"e" * 16)
-    log.record([(DECISION, REQUEST)])
-    (refused,) = log.record([(other, REQUEST)])
+    log.record([Proposal(DECISION, REQUEST)])
+    (refused,) = log.record([Proposal(other, REQUEST)])
     assert isinstance(refused, RequestIdReused)
     assert refused.decision_id == DECISION.decision_id
     assert log.counts().decisions == 1
@@ -89,7 +90,9 @@ def test_a_batch_answers_each_on_its_own(log: DecisionLog) -> None:
     """One call may hold news, a repeat of one of them and a misused id, in any order."""
     new = [replace(DECISION, decision_id=decision_id(number)) for number in range(4)]
     misuse = replace(new[2], request_digest=b"e" * 16)
-    results = log.record([(new[0], REQUEST), (new[1], REQUEST), (misuse, REQUEST), (new[3], None)])
+    results = log.record(
+        [*(Proposal(each, REQUEST) for each in (new[0], new[1], misuse)), Proposal(new[3])]
+    )
     assert results[:2] == [new[0], new[0]]
     assert isinstance(results[2], RequestIdReused)
     assert results[3] is new[3]
@@ -98,9 +101,9 @@ def test_a_batch_answers_each_on_its_own(log: DecisionLog) -> None:
 
 def test_a_decision_id_is_never_overwritten(log: DecisionLog) -> None:
     """The same decision may be recorded again after a doubt; another one under its id may not."""
-    (first,) = log.record([(DECISION, None)])
-    (again,) = log.record([(DECISION, None)])
-    (other,) = log.record([(replace(DECISION, arm=3), None)])
+    (first,) = log.record([Proposal(DECISION)])
+    (again,) = log.record([Proposal(DECISION)])
+    (other,) = log.record([Proposal(replace(DECISION, arm=3))])
     assert first is again is DECISION
     assert isinstance(other, DecisionIdReused)
     assert log.decision(DECISION.decision_id) == DECISION
@@ -111,7 +114,7 @@ def test_a_decision_that_cannot_be_stored_disturbs_no_other(log: DecisionLog) ->
     huge = replace(DECISION, features={"text": "x" * MAX_PAYLOAD_BYTES})
     other = replace(DECISION, decision_id=decision_id(1))
     asked = [DECISION, replace(DECISION, subject=b""), huge, other]
-    first, invalid, large, last = log.record([(decision, None) for decision in asked])
+    first, invalid, large, last = log.record([Proposal(decision) for decision in asked])
     assert (first, last) == (DECISION, other)
     assert type(invalid) is InvalidRecord
     assert isinstance(large, RecordTooLarge)
@@ -122,7 +125,7 @@ def test_a_decision_that_cannot_be_stored_disturbs_no_other(log: DecisionLog) ->
 def test_decisions_that_come_out_of_order_are_stored(log: DecisionLog) -> None:
     """An id older than the last one is stored as well, in its place."""
     numbers = [5, 1, 9, 3, 7, 2]
-    log.record([(replace(DECISION, decision_id=decision_id(n)), None) for n in numbers])
+    log.record([Proposal(replace(DECISION, decision_id=decision_id(n))) for n in numbers])
     read = [logged.decision.decided_at_ms for logged in log.scan()]
     assert read == sorted(numbers)
 
@@ -131,7 +134,7 @@ def test_reports_are_accepted_for_known_decisions_only(log: DecisionLog) -> None
     """A report on an unknown decision is stored as unmatched, and matches once it is there."""
     assert log.report_deliveries([DELIVERY]) == [UNMATCHED]
     assert log.report_rewards([REWARD]) == [UNMATCHED]
-    log.record([(DECISION, None)])
+    log.record([Proposal(DECISION)])
     assert log.report_rewards([replace(REWARD, reward_id="second")]) == [ACCEPTED]
     (logged,) = log.scan()
     assert logged.deliveries == (DELIVERY,)
@@ -140,7 +143,7 @@ def test_reports_are_accepted_for_known_decisions_only(log: DecisionLog) -> None
 
 def test_repeated_reports_are_counted_not_stored(log: DecisionLog) -> None:
     """The same report again, received later, changes nothing but its counter."""
-    log.record([(DECISION, None)])
+    log.record([Proposal(DECISION)])
     later = [replace(REWARD, received_at_ms=REWARD.received_at_ms + n) for n in range(3)]
     assert log.report_rewards(later) == [ACCEPTED, REPEATED, REPEATED]
     assert log.report_deliveries([DELIVERY]) == [ACCEPTED]
@@ -215,7 +218,7 @@ def test_reward_ids_are_the_decisions_own(log: DecisionLog) -> None:
 def test_nothing_is_lost_by_closing(tmp_path: Path) -> None:
     """What was acknowledged is there after the log was closed and opened again."""
     with open_log(tmp_path) as log:
-        log.record([(DECISION, REQUEST)])
+        log.record([Proposal(DECISION, REQUEST)])
         log.report_rewards([REWARD, REWARD])
         before = log.counts()
     with open_log(tmp_path) as log:
@@ -236,7 +239,7 @@ def test_a_closed_log_says_so(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     log.close()
     with pytest.raises(LogClosed):
-        log.record([(DECISION, None)])
+        log.record([Proposal(DECISION)])
     with pytest.raises(LogClosed):
         log.decision(DECISION.decision_id)
     log.close()
@@ -245,11 +248,11 @@ def test_a_closed_log_says_so(tmp_path: Path) -> None:
 def test_a_reader_sees_what_is_there_and_writes_nothing(tmp_path: Path) -> None:
     """A log opened for reading needs no key and refuses to write."""
     with open_log(tmp_path) as log:
-        log.record([(DECISION, None)])
+        log.record([Proposal(DECISION)])
     with open_log(tmp_path, keys=None, read_only=True) as log:
         assert [logged.decision for logged in log.scan()] == [DECISION]
         with pytest.raises(LogReadOnly):
-            log.record([(DECISION, None)])
+            log.record([Proposal(DECISION)])
 
 
 def test_reading_a_log_that_is_not_there_makes_none(tmp_path: Path) -> None:
@@ -310,7 +313,7 @@ def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
 def test_a_copy_of_the_directory_is_a_log(tmp_path: Path) -> None:
     """Nothing in the log depends on where it lies."""
     with open_log(tmp_path / "a") as log:
-        log.record([(DECISION, None)])
+        log.record([Proposal(DECISION)])
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     with open_log(tmp_path / "b", read_only=True) as log:
         assert log.decision(DECISION.decision_id) == DECISION
@@ -320,7 +323,7 @@ def test_concurrent_repeats_of_a_request_are_one_decision(log: DecisionLog) -> N
     """Of 200 concurrent calls with one request id exactly one stores, all get its decision."""
     offers = [replace(DECISION, decision_id=decision_id(number)) for number in range(200)]
     with ThreadPoolExecutor(32) as pool:
-        results = list(pool.map(lambda offer: log.record([(offer, REQUEST)])[0], offers))
+        results = list(pool.map(lambda offer: log.record([Proposal(offer, REQUEST)])[0], offers))
     stored = [result for offer, result in zip(offers, results, strict=True) if offer is result]
     assert len(stored) == 1
     assert results == stored * 200
@@ -333,5 +336,5 @@ def test_commits_are_observed(tmp_path: Path) -> None:
     with DecisionLog.open(
         tmp_path, keys=KEYS, map_size_bytes=2**20, on_commit=lambda _, n: told.append(n)
     ) as log:
-        log.record([(DECISION, None)])
+        log.record([Proposal(DECISION)])
     assert told == [1]

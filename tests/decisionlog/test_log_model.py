@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from decisionlog import (
+    BudgetKey,
+    Contact,
+    ContactRefused,
     Counts,
     Decision,
     DecisionIdReused,
@@ -18,29 +21,82 @@ from decisionlog import (
     Delivery,
     DeliveryIdReused,
     DeliveryStatus,
+    Proposal,
     ReportOutcome,
     RequestIdReused,
+    Response,
     Reward,
     RewardIdReused,
+    Spent,
+    Standing,
 )
+from decisionlog.contacts import HOURS
+from tests.decisionlog.recount import counting, ordered, spent_by
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
 
-numbers = st.integers(1, 5)
+numbers = st.integers(1, 4)
 names = st.sampled_from(["a", "b|:\n", "\U0001f600"])
 times_ms = st.integers(1, 3)
 request_keys = st.none() | st.sampled_from([b"p" * 16, b"q" * 16])
 digests = st.sampled_from([b"d" * 16, b"e" * 16])
 
-offered_decisions = st.tuples(
-    st.builds(
-        lambda number, digest, arm: replace(
-            DECISION, decision_id=decision_id(number), request_digest=digest, arm=arm
-        ),
-        numbers,
-        digests,
-        st.integers(1, 2),
-    ),
+SUBJECTS = (b"s" * 16, b"t" * 16)
+DAY = 739_533
+BUDGETS: tuple[BudgetKey, ...] = (("channel", "push", DAY), ("channel", "email", DAY))
+LISTENED = frozenset({REWARD.name})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A rule for `admit`: contacts of a subject, messages of each budget's day."""
+
+    contacts: int
+    spent: int
+
+    def __call__(self, standing: Standing, spent: Spent) -> bool:
+        """Tell whether there is room for one more."""
+        is_room = all(sum(hours) < self.spent for hours in spent.values())
+        return len(standing.contacts) < self.contacts and is_room
+
+
+def proposal(
+    number: int, digest: bytes, arm: int, request_key: bytes | None, sends: tuple[str, int] | None
+) -> Proposal:
+    """Return a decision for one of two subjects, which sends something or does not."""
+    decision = replace(
+        DECISION,
+        decision_id=decision_id(number),
+        subject=subject_of(number),
+        request_digest=digest,
+        arm=arm,
+    )
+    if sends is None:
+        return Proposal(decision, request_key)
+    channel, hour = sends
+    contact = Contact(
+        decision_id(number), "mens", channel, hour, slots=(("channel", channel, DAY, hour),)
+    )
+    return Proposal(decision, request_key, contact)
+
+
+def subject_of(number: int) -> bytes:
+    """Return the subject of a decision."""
+    return SUBJECTS[number % 2]
+
+
+proposals = st.builds(
+    proposal,
+    numbers,
+    digests,
+    st.integers(1, 2),
     request_keys,
+    st.none() | st.tuples(st.sampled_from(["push", "email"]), st.integers(1, 2)),
+)
+limited_proposals = st.builds(
+    lambda proposed, limits, audit: replace(proposed, admit=limits, audit=audit),
+    proposals,
+    st.none() | st.builds(Limits, st.integers(0, 2), st.integers(1, 2)),
+    st.sampled_from([(), ("cap",)]),
 )
 deliveries = st.builds(
     lambda number, name, status, occurred, received: replace(
@@ -84,24 +140,44 @@ class Reference:
     rewards: dict[tuple[bytes, str], Reward] = field(default_factory=dict)
     deliveries_repeated: int = 0
     rewards_repeated: int = 0
+    decided: dict[bytes, Contact] = field(default_factory=dict)
+    responses: list[Response] = field(default_factory=list)
+    audited: set[bytes] = field(default_factory=set)
 
-    def record(self, decision: Decision, request: bytes | None) -> Decision | type:
+    def record(self, proposed: Proposal) -> Decision | type:
         """Return what a log should answer; an error by its type."""
+        decision, request = proposed.decision, proposed.request_key
         if request in self.requests:
             earlier = self.requests[request]
             same = earlier.request_digest == decision.request_digest
             return earlier if same else RequestIdReused
         if self.decisions.get(decision.decision_id, decision) != decision:
             return DecisionIdReused
+        if decision.decision_id not in self.decisions and not self._reserve(proposed):
+            return ContactRefused
         self.decisions[decision.decision_id] = decision
         if request is not None:
             self.requests[request] = decision
         return decision
 
+    def _reserve(self, proposed: Proposal) -> bool:
+        decision_id, subject = proposed.decision.decision_id, proposed.decision.subject
+        slots = () if proposed.contact is None else proposed.contact.slots
+        spent = self.spent()
+        asked = {(kind, name, day): spent[kind, name, day] for kind, name, day, _ in slots}
+        if proposed.admit is not None and not proposed.admit(self.standing(subject), asked):
+            return False
+        if proposed.contact is not None:
+            self.decided[decision_id] = proposed.contact
+        if proposed.audit:
+            self.audited.add(decision_id)
+        return True
+
     def report_delivery(self, new: Delivery) -> ReportOutcome | type:
         """Return what a log should answer; an error by its type."""
         stored = self.deliveries.setdefault((new.decision_id, new.delivery_id), new)
         if stored is new:
+            self._rename(new.decision_id)
             return self._outcome(new)
         same_time = stored.occurred_at_ms == new.occurred_at_ms or (
             stored.occurred_at_ms == stored.received_at_ms
@@ -116,6 +192,7 @@ class Reference:
         """Return what a log should answer; an error by its type."""
         stored = self.rewards.setdefault((new.decision_id, new.reward_id), new)
         if stored is new:
+            self._hear(new)
             return self._outcome(new)
         same_time = stored.occurred_at_ms == new.occurred_at_ms or (
             stored.occurred_at_ms == stored.received_at_ms
@@ -129,6 +206,46 @@ class Reference:
     def _outcome(self, new: Delivery | Reward) -> ReportOutcome:
         known = new.decision_id in self.decisions
         return ReportOutcome.ACCEPTED if known else ReportOutcome.UNMATCHED
+
+    def _counting(self, decision_id: bytes) -> Contact | None:
+        reports = [each for (of, _), each in self.deliveries.items() if of == decision_id]
+        return counting(decision_id, self.decided.get(decision_id), reports)
+
+    def _named(self, decision_id: bytes) -> Contact | None:
+        return self._counting(decision_id) or self.decided.get(decision_id)
+
+    def _hear(self, new: Reward) -> None:
+        named = self._named(new.decision_id) if new.decision_id in self.decisions else None
+        if new.name in LISTENED and named is not None:
+            heard = (new.name, named.offer, named.channel, new.occurred_at_ms)
+            self.responses.append(Response(new.decision_id, *heard))
+
+    def _rename(self, decision_id: bytes) -> None:
+        named = self._named(decision_id)
+        if named is not None:
+            self.responses = [
+                replace(each, offer=named.offer, channel=named.channel)
+                if each.decision_id == decision_id
+                else each
+                for each in self.responses
+            ]
+
+    def _contacts(self) -> list[Contact]:
+        found = map(self._counting, self.decisions)
+        return [contact for contact in found if contact is not None]
+
+    def standing(self, subject: bytes) -> Standing:
+        """Return what should count for a subject."""
+        of = {id_ for id_, each in self.decisions.items() if each.subject == subject}
+        return ordered(
+            [each for each in self._contacts() if each.decision_id in of],
+            [each for each in self.responses if each.decision_id in of],
+        )
+
+    def spent(self) -> Spent:
+        """Return what should be spent of the budgets."""
+        nothing: tuple[int, ...] = (0,) * HOURS
+        return dict.fromkeys(BUDGETS, nothing) | spent_by(self._contacts())
 
     def counts(self) -> Counts:
         """Return what a log should count."""
@@ -167,23 +284,23 @@ class LogMachine(RuleBasedStateMachine):
         self.log.close()
         rmtree(self.directory)
 
-    @rule(offered=st.lists(offered_decisions, max_size=4))
-    def record(self, offered: list[tuple[Decision, bytes | None]]) -> None:
+    @rule(offered=st.lists(limited_proposals, min_size=1, max_size=5))
+    def record(self, offered: list[Proposal]) -> None:
         """Record a batch."""
-        expected = [self.reference.record(*each) for each in offered]
+        expected = [self.reference.record(each) for each in offered]
         assert typed(self.log.record(offered)) == expected
 
-    @rule(reports=st.lists(deliveries, max_size=4))
+    @rule(reports=st.lists(deliveries, min_size=1, max_size=5))
     def report_deliveries(self, reports: list[Delivery]) -> None:
         """Report a batch of deliveries."""
         expected = [self.reference.report_delivery(each) for each in reports]
         assert typed(self.log.report_deliveries(reports)) == expected
 
-    @rule(reports=st.lists(rewards, max_size=4))
+    @rule(reports=st.lists(rewards, min_size=1, max_size=5))
     def report_rewards(self, reports: list[Reward]) -> None:
         """Report a batch of rewards."""
         expected = [self.reference.report_reward(each) for each in reports]
-        assert typed(self.log.report_rewards(reports)) == expected
+        assert typed(self.log.report_rewards(reports, LISTENED)) == expected
 
     @rule()
     def restart(self) -> None:
@@ -208,6 +325,22 @@ class LogMachine(RuleBasedStateMachine):
             assert self.log.find_request(key) == decision
         assert self.log.counts() == self.reference.counts()
 
+    @invariant()
+    def what_counts_is_what_happened(self) -> None:
+        """Standings, budgets, reservations and the audit trail agree with the reference."""
+        for subject in SUBJECTS:
+            assert self.log.standing(subject) == self.reference.standing(subject)
+        assert self.log.spent(BUDGETS) == self.reference.spent()
+        decided = {
+            each.decision_id: each.contact
+            for each in self.log.reservations(slice_size=2)
+            if each.contact is not None
+        }
+        assert decided == self.reference.decided
+        assert self.log.taken().contacts == len(decided)
+        audited = [each.decision_id for each in self.log.audit_trail(slice_size=2)]
+        assert audited == sorted(self.reference.audited)
+
 
 TestLog = LogMachine.TestCase
-TestLog.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestLog.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

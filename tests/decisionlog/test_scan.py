@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisionlog import DamagedRecord, DecisionLog, Delivery, LoggedDecision, Reward
+from decisionlog import DamagedRecord, DecisionLog, Delivery, LoggedDecision, Proposal, Reward
 from decisionlog.store import Store
 from decisionlog.tables import Table, report_key
 from tests.decisionlog import samples
@@ -26,7 +26,7 @@ def open_log(directory: Path) -> DecisionLog:
 
 def fill(log: DecisionLog, known: Sequence[int], reported: Sequence[tuple[int, str]]) -> None:
     """Store decisions, and for each report a delivery and a reward."""
-    log.record([(replace(DECISION, decision_id=decision_id(n)), None) for n in known])
+    log.record([Proposal(replace(DECISION, decision_id=decision_id(n))) for n in known])
     log.report_deliveries([delivery(n, name) for n, name in reported])
     log.report_rewards([reward(n, name) for n, name in reported])
 
@@ -186,12 +186,12 @@ def test_a_damaged_decision_is_raised_when_asked_for(damaged: DecisionLog) -> No
 def test_a_request_without_its_decision_is_damage(tmp_path: Path) -> None:
     """A request that points to a missing decision is told, not answered with a new decision."""
     with open_log(tmp_path) as log:
-        log.record([(DECISION, b"r" * 16)])
+        log.record([Proposal(DECISION, b"r" * 16)])
     with Store(tmp_path, map_size_bytes=samples.MAP_SIZE_BYTES) as store, store.write() as rows:
         store.open_tables(rows)
         assert rows.delete(Table.DECISIONS, DECISION.decision_id)
     with open_log(tmp_path) as log:
-        (failed,) = log.record([(DECISION, b"r" * 16)])
+        (failed,) = log.record([Proposal(DECISION, b"r" * 16)])
         assert isinstance(failed, DamagedRecord)
         with pytest.raises(DamagedRecord, match="decision is missing"):
             log.find_request(b"r" * 16)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from decisionlog import DamagedRecord, DecisionLog, UnknownSchema
-from decisionlog.codec import seal
+from decisionlog.sealing import seal
 from decisionlog.store import Store
 from decisionlog.tables import Table
 from tests.decisionlog.samples import KEYS, MAP_SIZE_BYTES

@@ -11,6 +11,8 @@ from policy.catalog import Catalog
 from tests.docs.documents import code_of
 
 TOP = "Top of the file"
+_FORMS: dict[Any, str] = {dict: "{}.NAME", tuple: "[{}]"}
+"""What the header of a table looks like that is one of several, by what holds them."""
 _LIMITS = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length")
 
 
@@ -20,9 +22,8 @@ def models(model: type[BaseModel] = Catalog, place: str = "") -> Iterator[tuple[
     for name, field in model.model_fields.items():
         for kind in parts(field.annotation):
             if isinstance(kind, type) and issubclass(kind, BaseModel):
-                many = get_origin(field.annotation) is dict
-                path = ".".join([*filter(None, [place]), name, *(["NAME"] if many else [])])
-                yield from models(kind, path)
+                path = ".".join(filter(None, [place, name]))
+                yield from models(kind, _FORMS.get(get_origin(field.annotation), "{}").format(path))
 
 
 def parts(kind: Any) -> Iterator[Any]:  # noqa: ANN401 - a type, or what a Literal holds
@@ -50,7 +51,7 @@ def limits(field: FieldInfo) -> Iterator[float]:
 def shown(limit: float) -> str:
     """A limit as people write it."""
     if limit >= 1e6:
-        return f"{limit:.0e}".replace("+", "")
+        return f"{limit:.0e}".replace("+0", "").replace("+", "")
     if 0 < limit < 1e-3:
         return f"{limit:f}"
     return f"{limit:,.0f}" if limit >= 10_000 else f"{limit:g}"
@@ -60,7 +61,8 @@ def header_of(heading: str) -> str:
     """The table's header in the smallest catalog; empty for the top of the file."""
     if heading == TOP:
         return ""
-    header = code_of(heading).strip("[]").replace("channels.NAME", "channels.email")
+    header = code_of(heading)[1:-1].replace("channels.NAME", "channels.email")
+    header = header.replace("exclusion_groups.NAME", "exclusion_groups.discounts")
     return header.replace("offers.NAME", "offers.sale")
 
 

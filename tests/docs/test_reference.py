@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from benchmarks import size
 from cli.main import app
+from decisionlog.contacts import STANDING_DAYS, STANDING_LENGTH_MAX
 from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, parse_catalog
 from policy.catalog_fields import Name
 from policy.errors import CatalogError
@@ -129,9 +130,11 @@ def test_mistakes_are_answered_as_documented(heading: str, mistake: str, answer:
 def test_examples_of_tables_are_valid(fragment: str) -> None:
     """The example of every table makes the smallest catalog another valid one."""
     text = SMALLEST
-    for header, lines in sections_of(fragment).items():
+    tables, brackets, lists_of_tables = fragment.partition("[[")
+    for header, lines in sections_of(tables).items():
         for line in lines or [""]:
             text = with_line(text, header, line)
+    text += f"\n{brackets}{lists_of_tables}"
     assert parse_catalog(text).version != parse_catalog(SMALLEST).version
 
 
@@ -139,7 +142,7 @@ def test_every_table_has_an_example() -> None:
     """There is an example for each table of the catalog."""
     examples = "".join(fence.text for fence in CATALOG.fences("toml"))
     for heading in set(SECTIONS) - {TOP}:
-        header = header_of(heading).replace("channels.email", r"channels\.\w+")
+        header = re.escape(header_of(heading)).replace(r"channels\.email", r"channels\.\w+")
         assert re.search(rf"^\[{header}\]", examples, re.MULTILINE), heading
 
 
@@ -169,6 +172,14 @@ def test_limits_are_the_documented_ones() -> None:
     ]
     for row, limits in zip(OPERATIONS.tables("Limits")[0], numbers, strict=True):
         assert {f"{limit:,}" for limit in limits} <= set(re.findall(r"\d[\d,]*\d", row[1]))
+
+
+def test_bounds_of_standings_are_the_documented_ones() -> None:
+    """Operations say how many contacts of a subject are kept, and for how long."""
+    plain = " ".join(OPERATIONS.prose.split())
+    kept = f"{STANDING_LENGTH_MAX:,}"
+    assert f"at most {kept} contacts and {kept} responses are kept" in plain
+    assert f"more than {STANDING_DAYS} days before the subject's newest decision" in plain
 
 
 def test_every_option_of_serve_is_documented() -> None:

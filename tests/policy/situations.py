@@ -41,11 +41,70 @@ clocks = st.integers(0, 95).map(lambda tick: time(tick // 4, tick % 4 * 15))
 OFFERS = ["a", "b", "c", "d"]
 CHANNELS = ["email", "push", "sms"]
 CONSENTS = ["news", "ads"]
+REWARDS = ["order", "unsubscribe"]
 features = st.dictionaries(
     st.sampled_from(["plan", "age", "x|y", "flag"]),
     st.one_of(st.sampled_from(["gold", "a b", "|c"]), st.floats(-10.0, 10.0), st.booleans()),
     max_size=3,
 )
+
+
+CONTACTS: dict[str, st.SearchStrategy[float]] = {
+    "minimum_gap_hours": st.sampled_from([0.5, 3.0]),
+    "confirm_within_hours": st.sampled_from([1.0, 24.0]),
+}
+
+
+def budget_tables(per_day_max: int = 30) -> st.SearchStrategy[dict[str, Any]]:
+    """A budget of some messages a day, paced or not."""
+    pacing = st.sampled_from(["even", "none"])
+    return st.fixed_dictionaries(
+        {"per_day": st.integers(1, per_day_max)}, optional={"pacing": pacing}
+    )
+
+
+@st.composite
+def cap_tables(draw: st.DrawFn, offers: list[str], channels: list[str]) -> dict[str, Any]:
+    """A cap of a few messages in hours or days, of one offer or channel now and then."""
+    table: dict[str, Any] = {"messages": draw(st.integers(1, 4))}
+    table |= draw(st.sampled_from([{"hours": 1.0}, {"hours": 30.0}, {"days": 1}, {"days": 3}]))
+    if draw(st.booleans()):
+        table["channel"] = draw(st.sampled_from(channels))
+    elif draw(st.booleans()):
+        table["offer"] = draw(st.sampled_from(offers))
+    return table
+
+
+@st.composite
+def cool_down_tables(draw: st.DrawFn, offers: list[str], channels: list[str]) -> dict[str, Any]:
+    """A pause of hours or days, for some or for what was responded to."""
+    table: dict[str, Any] = {
+        "after": draw(st.sampled_from(REWARDS)),
+        "days": draw(st.sampled_from([0.25, 1, 3])),
+    }
+    for name, names in (("offers", offers), ("channels", channels)):
+        if draw(st.booleans()):
+            table[name] = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    return table | draw(st.fixed_dictionaries({}, optional=dict.fromkeys(SAME, st.booleans())))
+
+
+SAME = ["same_offer", "same_channel"]
+
+
+@st.composite
+def rule_tables(draw: st.DrawFn, offers: list[str], channels: list[str]) -> dict[str, Any]:
+    """Rules about contacts, each kind of them now and then."""
+    tables: dict[str, Any] = {}
+    if draw(st.booleans()):
+        tables["contacts"] = draw(st.fixed_dictionaries({}, optional=CONTACTS))
+    if draw(st.booleans()):
+        tables["caps"] = draw(st.lists(cap_tables(offers, channels), max_size=3))
+    if draw(st.booleans()) and len(offers) > 1:
+        group = {"offers": offers[:3], "days": draw(st.sampled_from([0.5, 2]))}
+        tables["exclusion_groups"] = {"group": group}
+    if draw(st.booleans()):
+        tables["cool_downs"] = draw(st.lists(cool_down_tables(offers, channels), max_size=2))
+    return tables
 
 
 @st.composite
@@ -60,6 +119,10 @@ def channel_tables(draw: st.DrawFn) -> dict[str, Any]:
             table["quiet_hours"] = {"start": start, "end": end}
     if draw(st.booleans()):
         table["quiet_days"] = draw(st.lists(st.sampled_from(WEEKDAYS), max_size=2))
+    if draw(st.booleans()):
+        table["minimum_gap_hours"] = draw(st.sampled_from([0.25, 2.0, 24.0]))
+    if draw(st.booleans()):
+        table["budget"] = draw(budget_tables())
     return table
 
 
@@ -77,12 +140,14 @@ def offer_tables(draw: st.DrawFn, channels: list[str]) -> dict[str, Any]:
         table["valid_until"] = draw(moments)
         if table.get("valid_from", table["valid_until"]) >= table["valid_until"]:
             table.pop("valid_from", None)
+    if draw(st.booleans()):
+        table["budget"] = draw(budget_tables())
     return table
 
 
 @st.composite
-def catalogs(draw: st.DrawFn) -> Catalog:
-    """A catalog with up to four offers, three channels and twelve windows."""
+def catalog_texts(draw: st.DrawFn) -> str:
+    """The text of a catalog with up to four offers, three channels and twelve windows."""
     channels = draw(st.lists(st.sampled_from(CHANNELS), min_size=1, unique=True))
     offers = draw(st.lists(st.sampled_from(OFFERS), min_size=1, unique=True))
     tables = minimal(
@@ -93,10 +158,16 @@ def catalogs(draw: st.DrawFn) -> Catalog:
             "windows": draw(st.integers(1, 12)),
             "time_zone": draw(st.sampled_from(ZONES)),
         },
+        **draw(rule_tables(offers, channels)),
     )
     if draw(st.booleans()):
         tables["no_send"] = {"features": draw(features)}
-    return parse_catalog(toml(tables))
+    return toml(tables)
+
+
+def catalogs() -> st.SearchStrategy[Catalog]:
+    """Such a catalog."""
+    return catalog_texts().map(parse_catalog)
 
 
 def some_of(names: list[str]) -> st.SearchStrategy[tuple[str, ...]]:

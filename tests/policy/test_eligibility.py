@@ -2,122 +2,60 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.catalog import NO_CHANNEL, NO_SEND, Catalog, Channel, Offer, parse_catalog
-from policy.catalog_fields import WEEKDAYS
-from policy.eligibility import Reason, eligibility, is_no_send
+from policy import eligible_tree
+from policy.admission import Message, is_still_allowed
+from policy.catalog import NO_SEND, Catalog, parse_catalog
+from policy.eligibility import Reason, Suppression, eligibility, is_no_send
 from policy.request import Request
 from policy.situation import bits
+from policy.standing import NO_STANDING, NOTHING_SPENT, Spent, Standing
 from tests.policy.catalogs import minimal, toml
+from tests.policy.reference import Plain, Reference
 from tests.policy.situations import catalogs, requests
+from tests.policy.standings import Contact, Response, spendings, standing_of, standings
 
-MINUTE_MS = 60_000
-Plain = dict[str, dict[str, tuple[int, ...]]]
-
-
-class Reference:
-    """The rules as the catalog's words have them, looked at window by window, minute by minute."""
-
-    def __init__(self, request: Request, catalog: Catalog) -> None:
-        self._request = request
-        self._catalog = catalog
-        self._zone = ZoneInfo(request.time_zone or catalog.send_times.time_zone)
-        self._step_ms = catalog.send_times.step_minutes * MINUTE_MS
-        self._earliest_ms = max(request.now_ms, request.earliest_ms or 0)
-        self._start_ms = self._earliest_ms - self._earliest_ms % self._step_ms
-
-    def tree(self) -> Plain:
-        """The windows of each channel of each offer, without what is empty."""
-        found: Plain = {}
-        for name, offer in self._catalog.offers.items():
-            channels = {channel: self._windows(channel, offer) for channel in offer.channels}
-            found[name] = {
-                channel: windows
-                for channel, windows in channels.items()
-                if windows and self._channel_allowed(channel)
-            }
-        if self._catalog.no_send is not None:
-            found[NO_SEND] = {NO_CHANNEL: (0,)}
-        return {name: kept for name, kept in found.items() if kept and self._offer_allowed(name)}
-
-    def _offer_allowed(self, name: str) -> bool:
-        listed = self._request.eligible_offers
-        return name not in self._request.excluded_offers and (not listed or name in listed)
-
-    def _channel_allowed(self, name: str) -> bool:
-        listed, consent = self._request.eligible_channels, self._catalog.channels[name].consent
-        wanted = name not in self._request.excluded_channels and (not listed or name in listed)
-        return wanted and (consent is None or consent in self._request.granted_consents)
-
-    def _windows(self, channel: str, offer: Offer) -> tuple[int, ...]:
-        rule = self._catalog.channels[channel]
-        windows = range(self._catalog.send_times.windows)
-        return tuple(window for window in windows if self._window_allowed(window, rule, offer))
-
-    def _window_allowed(self, window: int, channel: Channel, offer: Offer) -> bool:
-        begin_ms = max(self._start_ms + window * self._step_ms, self._earliest_ms)
-        end_ms = self._start_ms + (window + 1) * self._step_ms
-        if self._request.latest_ms is not None and begin_ms > self._request.latest_ms:
-            return False
-        begin, end = utc(begin_ms), utc(end_ms)
-        if offer.valid_from is not None and begin < offer.valid_from:
-            return False
-        if offer.valid_until is not None and end > offer.valid_until:
-            return False
-        minutes = range(begin_ms - begin_ms % MINUTE_MS, end_ms, MINUTE_MS)
-        return self._request.critical or not any(self._quiet(channel, ms) for ms in minutes)
-
-    def _quiet(self, channel: Channel, moment_ms: int) -> bool:
-        local = utc(moment_ms).astimezone(self._zone)
-        if WEEKDAYS[local.weekday()] in channel.quiet_days:
-            return True
-        hours = channel.quiet_hours
-        if hours is None:
-            return False
-        clock = local.time()
-        if hours.end == time.max:
-            return clock >= hours.start
-        if hours.start < hours.end:
-            return hours.start <= clock < hours.end
-        return clock >= hours.start or clock < hours.end
+Case = tuple[Request, Catalog, Standing, Spent]
 
 
-def utc(moment_ms: int) -> datetime:
-    """A moment in UTC, to the millisecond."""
-    return datetime.fromtimestamp(moment_ms // 1000, UTC).replace(
-        microsecond=moment_ms % 1000 * 1000
-    )
-
-
-def plain(request: Request, catalog: Catalog) -> Plain:
+def plain(
+    request: Request,
+    catalog: Catalog,
+    standing: Standing = NO_STANDING,
+    spent: Spent = NOTHING_SPENT,
+) -> Plain:
     """The eligible tree as plain values."""
-    tree = eligibility(request, catalog).situation.tree
+    tree = eligibility(request, catalog, standing, spent).situation.tree
     return {
         node.offer: {channel: bits(windows) for channel, windows in node.channels} for node in tree
     }
 
 
-cases = catalogs().flatmap(lambda catalog: st.tuples(requests(catalog), st.just(catalog)))
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A catalog, a request, and all that its rules depend on."""
+    catalog = draw(catalogs())
+    request = draw(requests(catalog))
+    spent = draw(spendings(catalog, request.now_ms))
+    return request, catalog, draw(standings(request.now_ms)), spent
 
 
 @settings(max_examples=200)
-@given(cases)
-def test_the_tree_equals_a_slow_plain_reference(case: tuple[Request, Catalog]) -> None:
+@given(cases())
+def test_the_tree_equals_a_slow_plain_reference(case: Case) -> None:
     """Over random catalogs, zones and dates the tree has what the plain rules allow, no more."""
-    request, catalog = case
-    assert plain(request, catalog) == Reference(request, catalog).tree()
+    assert plain(*case) == Reference(*case).tree()
 
 
-@given(cases)
-def test_the_tree_keeps_the_order_of_the_catalog(case: tuple[Request, Catalog]) -> None:
+@given(cases())
+def test_the_tree_keeps_the_order_of_the_catalog(case: Case) -> None:
     """Offers and an offer's channels come as they are written; no send comes last."""
-    request, catalog = case
-    tree = eligibility(request, catalog).situation.tree
+    _, catalog, _, _ = case
+    tree = eligibility(*case).situation.tree
     order = [*catalog.offers, NO_SEND]
     names = [node.offer for node in tree]
     assert names == sorted(names, key=order.index)
@@ -130,12 +68,12 @@ def test_the_tree_keeps_the_order_of_the_catalog(case: tuple[Request, Catalog]) 
     ]
 
 
-@given(cases)
-def test_what_is_not_in_the_tree_has_a_reason(case: tuple[Request, Catalog]) -> None:
+@given(cases())
+def test_what_is_not_in_the_tree_has_a_reason(case: Case) -> None:
     """Every offer, and each channel of an offer that is left, is in the tree or explained, once."""
-    request, catalog = case
-    found = eligibility(request, catalog)
-    tree = plain(request, catalog)
+    _, catalog, _, _ = case
+    found = eligibility(*case)
+    tree = plain(*case)
     told = [(item.offer, item.channel) for item in found.suppressions]
     assert len(set(told)) == len(told)
     offers = {*catalog.offers, *([NO_SEND] if catalog.no_send else [])}
@@ -148,35 +86,80 @@ def test_what_is_not_in_the_tree_has_a_reason(case: tuple[Request, Catalog]) -> 
         assert not set(tree[offer]) & closed
 
 
-@given(cases)
-def test_critical_bypasses_quiet_hours_and_nothing_else(case: tuple[Request, Catalog]) -> None:
-    """A critical request sees the tree of a catalog without quiet hours and days."""
-    request, catalog = case
-    loud = catalog.model_copy(
-        update={
-            "channels": {
-                name: channel.model_copy(update={"quiet_hours": None, "quiet_days": ()})
-                for name, channel in catalog.channels.items()
-            }
-        }
-    )
+@given(cases())
+def test_critical_bypasses_quiet_hours_and_caps_and_nothing_else(case: Case) -> None:
+    """A critical request sees the tree of a catalog without quiet times, caps and gaps."""
+    request, catalog, standing, spent = case
+    loud = {"quiet_hours": None, "quiet_days": (), "minimum_gap_hours": None}
+    channels = {name: one.model_copy(update=loud) for name, one in catalog.channels.items()}
+    contacts = catalog.contacts.model_copy(update={"minimum_gap_hours": None})
+    bare = catalog.model_copy(update={"channels": channels, "caps": (), "contacts": contacts})
     critical = replace(request, critical=True)
-    assert plain(critical, catalog) == plain(replace(request, critical=False), loud)
-    reasons = {item.reason for item in eligibility(critical, catalog).suppressions}
-    assert Reason.QUIET_HOURS not in reasons
+    assert plain(critical, catalog, standing, spent) == plain(
+        replace(request, critical=False), bare, standing, spent
+    )
+    reasons = {item.reason for item in eligibility(critical, catalog, standing, spent).suppressions}
+    assert not reasons & {Reason.QUIET_HOURS, Reason.CAP_REACHED, Reason.MINIMUM_GAP}
 
 
-@given(cases)
-def test_a_rule_more_never_adds_anything(case: tuple[Request, Catalog]) -> None:
-    """Excluding, refusing consent and a shorter time only take away."""
-    request, catalog = case
+@given(cases())
+def test_what_was_bypassed_is_what_would_have_forbidden_it(case: Case) -> None:
+    """A critical message bypassed just the rules that keep it from a request that is not."""
+    request, catalog, standing, spent = case
+    found = eligibility(replace(request, critical=True), catalog, standing, spent)
+    normal = plain(replace(request, critical=False), catalog, standing, spent)
+    reference = Reference(request, catalog, standing, spent)
+    for node in found.situation.tree[: len(found.situation.tree) - (catalog.no_send is not None)]:
+        for channel, windows in node.channels:
+            for window in bits(windows):
+                told = set(found.bypassed(node.offer, channel, window))
+                broken = reference.broken(node.offer, channel, reference.send_time_ms(window))
+                assert told - {Reason.QUIET_HOURS} == broken
+                allowed = window in normal.get(node.offer, {}).get(channel, ())
+                assert allowed == (not told)
+                ask = replace(request, critical=False)
+                assert not eligibility(ask, catalog, standing, spent).bypassed(
+                    node.offer, channel, window
+                )
+
+
+@given(cases())
+def test_what_was_chosen_is_still_allowed_while_nothing_changed(case: Case) -> None:
+    """The check at the time of storing agrees with the tree, message by message."""
+    request, catalog, standing, spent = case
+    situation = eligibility(request, catalog, standing, spent).situation
+    without = eligibility(request, catalog).situation
+    tree = plain(*case)
+    for node in without.tree[: len(without.tree) - (NO_SEND in {node[0] for node in without.tree})]:
+        for channel, windows in node.channels:
+            for window in bits(windows):
+                message = Message(node.offer, channel, situation.grid.send_time_ms(window))
+                allowed = window in tree.get(node.offer, {}).get(channel, ())
+                assert is_still_allowed(request, catalog, message, standing, spent) == allowed
+
+
+@given(cases())
+def test_the_same_tree_is_the_same_object(case: Case) -> None:
+    """Where no offer is alone in anything, a second request gets the very same tree."""
+    request, catalog, _, _ = case
+    request = replace(request, eligible_offers=(), excluded_offers=())
+    first, second = (eligibility(request, catalog).situation.tree for _ in range(2))
+    dated = any(offer.valid_from or offer.valid_until for offer in catalog.offers.values())
+    assert first == second
+    assert first is second or dated
+
+
+@given(cases())
+def test_a_rule_more_never_adds_anything(case: Case) -> None:
+    """Excluding, refusing consent, a shorter time and messages before only take away."""
+    request, catalog, standing, spent = case
     stricter = replace(
         request,
         excluded_channels=(*request.excluded_channels, next(iter(catalog.channels))),
         granted_consents=frozenset(),
         latest_ms=min(request.latest_ms or 2**62, request.now_ms + 3_600_000),
     )
-    wide, narrow = plain(request, catalog), plain(stricter, catalog)
+    wide, narrow = plain(request, catalog), plain(stricter, catalog, standing, spent)
     for offer, channels in narrow.items():
         for channel, windows in channels.items():
             assert set(windows) <= set(wide[offer][channel])
@@ -258,6 +241,111 @@ def test_each_rule_has_its_reason(
     assert reasons(request, **tables) == expected
 
 
+HOUR_MS = 3_600_000
+TODAY = datetime(2026, 6, 10, tzinfo=UTC).toordinal()
+SENT = Contact("a", "email", NOON_MS - HOUR_MS)
+SPENT = {("offer", "a", TODAY): (9,) * 25, ("channel", "email", TODAY): (9,) * 25}
+PAIR = {"a": {"channels": ["email"]}, "b": {"channels": ["email"]}}
+PER_DAY = {"budget": {"per_day": 9}}
+CAP = {"messages": 1, "days": 1}
+OUT = ("a", "", Reason.NO_CHANNEL)
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"caps": [CAP]}, {("", "email", Reason.CAP_REACHED), OUT}),
+        ({"caps": [{**CAP, "channel": "email"}]}, {("", "email", Reason.CAP_REACHED), OUT}),
+        ({"caps": [{**CAP, "offer": "a"}]}, {("a", "", Reason.CAP_REACHED)}),
+        (
+            {"caps": [{**CAP, "offer": "a", "channel": "email"}]},
+            {("a", "email", Reason.CAP_REACHED), OUT},
+        ),
+        (
+            {"contacts": {"minimum_gap_hours": 2}},
+            {("", "email", Reason.MINIMUM_GAP), OUT},
+        ),
+        (
+            {"channels": {"email": {"minimum_gap_hours": 2}}},
+            {("", "email", Reason.MINIMUM_GAP), OUT},
+        ),
+        ({"channels": {"email": PER_DAY}}, {("", "email", Reason.BUDGET_SPENT), OUT}),
+        (
+            {"offers": {"a": {"channels": ["email"], **PER_DAY}}},
+            {("a", "", Reason.BUDGET_SPENT)},
+        ),
+        (
+            {"offers": PAIR, "exclusion_groups": {"g": {"offers": ["a", "b"], "days": 1}}},
+            {("b", "", Reason.EXCLUSION_GROUP)},
+        ),
+        (
+            {"cool_downs": [{"after": "order", "days": 1}]},
+            {("", "email", Reason.COOL_DOWN), OUT},
+        ),
+        (
+            {"cool_downs": [{"after": "order", "days": 1, "same_offer": True}]},
+            {("a", "", Reason.COOL_DOWN)},
+        ),
+        (
+            {"caps": [CAP], "contacts": {"minimum_gap_hours": 2}, "channels": {"email": PER_DAY}},
+            {("", "email", Reason.CAP_REACHED), OUT},
+        ),
+        (
+            {"caps": [CAP], "channels": {"email": QUIET_NOW}},
+            {("", "email", Reason.QUIET_HOURS), OUT},
+        ),
+    ],
+)
+def test_each_rule_about_contacts_has_its_reason(
+    tables: dict[str, object], expected: set[tuple[str, str, Reason]]
+) -> None:
+    """One message and an order an hour ago, and budgets that are spent; the first rule is named."""
+    catalog = parse_catalog(toml(minimal(**tables)))
+    standing = standing_of(SENT, Response("order", "a", "email", NOON_MS - HOUR_MS))
+    found = eligibility(Request(NOON_MS), catalog, standing, SPENT).suppressions
+    assert {(item.offer, item.channel, item.reason) for item in found} == expected
+
+
+def test_rules_that_leave_nothing_together_name_the_one_after_which_nothing_was_left() -> None:
+    """Quiet until 14:00, a gap until 17:00 and five windows: the gap took the last ones."""
+    tables = minimal(
+        channels={"email": QUIET_NOW},
+        contacts={"minimum_gap_hours": 6},
+        send_times={"windows": 5},
+    )
+    found = eligibility(Request(NOON_MS), parse_catalog(toml(tables)), standing_of(SENT))
+    assert Suppression("", "email", Reason.MINIMUM_GAP) in found.suppressions
+
+
+def test_a_cap_closes_the_windows_it_must_and_no_others() -> None:
+    """One message a day: after one at 11:00 the next windows open at 11:00 tomorrow."""
+    catalog = parse_catalog(toml(minimal(caps=[CAP], send_times={"windows": 48})))
+    windows = plain(Request(NOON_MS), catalog, standing_of(SENT))["a"]["email"]
+    assert windows == tuple(range(23, 48))
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"channels": {"email": PER_DAY}},
+        {"offers": PAIR, "exclusion_groups": {"g": {"offers": ["a", "b"], "days": 1}}},
+        {"cool_downs": [{"after": "order", "days": 1}]},
+    ],
+)
+def test_critical_never_bypasses_budgets_exclusion_and_cool_downs(
+    tables: dict[str, object],
+) -> None:
+    """What is not a cap, a gap or a quiet hour holds for critical messages, too."""
+    catalog = parse_catalog(toml(minimal(**tables)))
+    standing = standing_of(SENT, Response("order", "a", "email", NOON_MS - HOUR_MS))
+    found = [
+        eligibility(Request(NOON_MS, critical=critical), catalog, standing, SPENT).situation.tree
+        for critical in (False, True)
+    ]
+    assert found[0] == found[1]
+    assert "b" not in [node.offer for node in found[1]]
+
+
 def test_nothing_eligible_is_an_empty_tree() -> None:
     """Where all is kept back there is no error: the tree is empty, and the reasons are there."""
     request = Request(now_ms=NOON_MS, excluded_offers=("a",))
@@ -291,3 +379,28 @@ def test_what_the_policy_sees_is_what_was_asked() -> None:
     situation = eligibility(request, parse_catalog(toml(minimal()))).situation
     assert situation.features == {"plan": "gold"}
     assert situation.offer_features == offer_features
+
+
+def test_catalogs_of_one_version_may_list_channels_in_any_order() -> None:
+    """What is kept for one of them is right for the other: masks go by name, not by place."""
+    channels = {"email": QUIET_NOW, "push": {}}
+    offers = {"a": {"channels": ["email"]}, "b": {"channels": ["push"]}}
+    first = parse_catalog(toml(minimal(channels=channels, offers=offers)))
+    turned = dict(reversed(channels.items()))
+    second = parse_catalog(toml(minimal(channels=turned, offers=offers)))
+    assert first.version == second.version
+    assert list(first.channels) != list(second.channels)
+    for catalog in (first, second):
+        assert plain(Request(NOON_MS), catalog) == {"b": {"push": (0,)}}
+
+
+def test_what_is_kept_does_not_grow_with_what_a_caller_names() -> None:
+    """Consents that no channel asks for, and names listed again and again, are not kept."""
+    catalog = parse_catalog(toml(minimal(channels={"email": {"consent": "ads"}})))
+    first = plain(Request(NOON_MS, granted_consents=frozenset(["ads"])), catalog)
+    kept = eligible_tree._open_windows.cache_info().currsize
+    for turn in range(50):
+        consents = frozenset(["ads", *(f"consent {turn} {each}" for each in range(20))])
+        request = Request(NOON_MS, granted_consents=consents, eligible_channels=("email",) * turn)
+        assert plain(request, catalog) == first
+    assert eligible_tree._open_windows.cache_info().currsize == kept

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from policy.catalog import Channel, QuietHours, SendTimes
 from policy.catalog_fields import TICK_MINUTES, WEEKDAYS, Weekday
 from policy.errors import RequestError
-from policy.send_times import awake_mask, grid, is_quiet, validity_mask, window_mask, zone
+from policy.send_times import (
+    awake_mask,
+    grid,
+    is_quiet,
+    validity_mask,
+    validity_ms,
+    window_mask,
+    zone,
+)
 from policy.situation import Grid, bits
 from policy.zones import is_zone
 
@@ -315,17 +323,17 @@ def test_validity_is_exact_to_the_millisecond(
         for window in range(settings.windows)
         if from_ms <= found.send_time_ms(window) and found.send_before_ms(window) <= until_ms
     )
-    assert bits(validity_mask(found, moment(from_ms), moment(until_ms))) == expected
+    assert bits(validity_mask(found, *validity_ms(moment(from_ms), moment(until_ms)))) == expected
     everything = tuple(range(settings.windows))
-    assert bits(validity_mask(found, None, None)) == everything
+    assert bits(validity_mask(found, *validity_ms(None, None))) == everything
 
 
 def test_validity_may_be_open_at_either_end() -> None:
     """An offer without a beginning or without an end is valid as far as it goes."""
     found = grid(SendTimes(windows=4), "UTC", at("2026-06-10T00:00"), None)
     two = moment(at("2026-06-10T02:00"))
-    assert bits(validity_mask(found, two, None)) == (2, 3)
-    assert bits(validity_mask(found, None, two)) == (0, 1)
+    assert bits(validity_mask(found, *validity_ms(two, None))) == (2, 3)
+    assert bits(validity_mask(found, *validity_ms(None, two))) == (0, 1)
 
 
 @pytest.mark.parametrize(

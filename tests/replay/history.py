@@ -18,7 +18,8 @@ from policy.registry import Registry
 from policy.releases import Releases
 from policy.request import Request
 from replay.source import Source
-from server.engine import Answer, Ask, Engine
+from server.asks import Answer, Ask
+from server.engine import Engine
 from server.serving import Current
 from tests.shop import CATALOG, DAY_MS, START_MS, Clock
 

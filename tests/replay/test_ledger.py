@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisionlog import Decision, DeliveryStatus
+from decisionlog import Contact, Decision, DeliveryStatus, Proposal
 from decisionlog.tables import Table, report_key
 from replay.join import CLOCK_TOLERANCE_MS
 from replay.ledger import Ledger, ledger
@@ -67,6 +67,10 @@ def test_every_count_has_its_meaning(past: History) -> None:
         late=1,
         unmatched=1,
         duplicate=1,
+        contacts=0,
+        contacts_confirmed=0,
+        contacts_released=0,
+        contacts_open=0,
     )
     assert counted(past).balanced
     assert sum(progress) == 4
@@ -124,6 +128,37 @@ def test_a_deleted_decision_is_missed(full: History) -> None:
     found = counted(full)
     assert not found.balanced
     assert (found.decided, found.delivered, found.unmatched) == (3, 2, 1)
+
+
+def reserved(past: History, status: DeliveryStatus | None = None) -> Decision:
+    """A stored decision with a contact, and a report on it if there is to be one."""
+    with history(Path(past.log._store.directory) / f"other-{next(past.numbers)}") as other:
+        other.clock.now_ms += next(past.numbers)
+        decision = other.decide(eligible_offers=("loyal",))
+    contact = Contact(decision.decision_id, "loyal", "email", decision.decided_at_ms)
+    past.log.record([Proposal(decision, contact=contact)])
+    if status is not None:
+        past.deliver(decision, status)
+    return decision
+
+
+def test_contacts_are_counted_by_what_was_reported(past: History) -> None:
+    """Confirmed if something was sent, released if not, open without a report."""
+    for status in (None, None, *DeliveryStatus):
+        reserved(past, status)
+    found = counted(past)
+    assert found.balanced
+    assert found.contacts == 6
+    assert (found.contacts_confirmed, found.contacts_released, found.contacts_open) == (2, 2, 2)
+
+
+def test_a_deleted_contact_is_missed(past: History) -> None:
+    """Its decision is there, but nothing says any more that it counts."""
+    decision = reserved(past)
+    past.delete(Table.CONTACTS, decision.decision_id)
+    found = counted(past)
+    assert not found.balanced
+    assert (found.contacts, found.contacts_open) == (1, 0)
 
 
 def test_a_deleted_delivery_is_missed(full: History) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -31,6 +32,21 @@ SERVICES = {
     "sendwise.v1.FeedbackService",
     "sendwise.v1.PolicyService",
 }
+
+
+CAPPED = """\
+schema = 1
+name = "capped"
+[channels.email]
+[offers.spring]
+channels = ["email"]
+[offers.loyal]
+channels = ["email"]
+[send_times]
+windows = 24
+[reward]
+weights = { visit = 1.0 }
+"""
 
 
 def channels(address: str, count: int = 4) -> list[grpc.Channel]:
@@ -73,6 +89,22 @@ def test_the_loop_end_to_end(tmp_path: Path) -> None:
         found = ledger(log, shop().reward)
     assert found.balanced
     assert (found.decided, found.delivered, found.joined) == (40, 40, 40)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
+    """Two workers, 64 requests at once for a customer with a cap of three: three sends exactly."""
+    catalog = f"{CAPPED}[[caps]]\nmessages = 3\ndays = 7\n"
+    with serving(tmp_path, "--workers", "2", catalog=catalog) as server:
+        stubs = [DecisionServiceStub(channel) for channel in channels(server.address(), 8)]
+        with ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(lambda turn: stubs[turn % 8].Decide(request()), range(64)))
+        assert server.stop() == 0
+    assert sum(answer.HasField("send") for answer in answers) == 3
+    keys = load_keys(tmp_path / "data.key", data_directory=tmp_path / "data")
+    with DecisionLog.open(tmp_path / "data", keys=keys, read_only=True) as log:
+        assert len(log.standing(keys.pseudonym("alice")).contacts) == 3
+        assert verify(log, Registry(tmp_path / "data")).exact == 64
 
 
 def test_health_and_reflection(tmp_path: Path) -> None:

@@ -12,12 +12,40 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from decisionlog import Decision, DecisionLog, Delivery, LogFull, LogUnavailable, Reward
+from decisionlog import (
+    ContactRefused,
+    Decision,
+    DecisionLog,
+    Delivery,
+    DeliveryStatus,
+    LogFull,
+    LogUnavailable,
+    Proposal,
+    Reward,
+    Spent,
+    Standing,
+)
 from decisionlog.store import Store
-from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
+from tests.decisionlog.samples import (
+    CONTACT,
+    DECISION,
+    DELIVERY,
+    KEYS,
+    MAP_SIZE_BYTES,
+    REWARD,
+    decision_id,
+)
 
 REPEATS = 100
+RUSHES = 64
 ROOM_BYTES = 120_000
+APART = 1_000_000
+"""Distance between the first numbers of two writers."""
+CAP = 3
+CONTACTS_TRIED = 7
+"""How many contacts each writer tries for a subject, of which two in five fail."""
+STATUSES = (None, *DeliveryStatus)
+LISTENED = frozenset({"click"})
 
 
 def say(line: str) -> None:
@@ -50,12 +78,58 @@ def write(directory: Path, first: int) -> None:
     """Store decisions and their reports for ever."""
     with open_log(directory) as log:
         for number in count(first):
-            log.record([(decision(number), KEYS.request_key(str(number)))])
+            log.record([Proposal(decision(number), KEYS.request_key(str(number)))])
             say(f"decision {number}")
             log.report_deliveries([delivery(number)])
             say(f"delivery {number}")
             log.report_rewards([reward(number)])
             say(f"reward {number}")
+
+
+def is_below_cap(standing: Standing, _: Spent) -> bool:
+    """Allow a subject `CAP` contacts."""
+    return len(standing.contacts) < CAP
+
+
+def proposal(number: int) -> Proposal:
+    """Return a capped contact of one of many subjects, which two writers reach together."""
+    turn, place = divmod(number, 2 * APART)
+    subject = (turn * APART + place % APART // CONTACTS_TRIED).to_bytes(16, "big")
+    return capped(replace(decision(number), subject=subject))
+
+
+def capped(proposed: Decision) -> Proposal:
+    """Return a decision with a contact under the cap."""
+    contact = replace(CONTACT, decision_id=proposed.decision_id)
+    return Proposal(proposed, contact=contact, admit=is_below_cap)
+
+
+def contact(directory: Path, first: int) -> None:
+    """Reserve contacts for ever; report each as something else, and a click on each."""
+    with open_log(directory) as log:
+        for number in count(first):
+            (answer,) = log.record([proposal(number)])
+            if isinstance(answer, ContactRefused):
+                continue
+            assert isinstance(answer, Decision)
+            say(f"contact {number}")
+            status = STATUSES[number % len(STATUSES)]
+            if status is not None:
+                log.report_deliveries([replace(delivery(number), status=status)])
+                say(f"{status.name} {number}")
+            log.report_rewards([replace(reward(number), name="click")], LISTENED)
+            say(f"click {number}")
+
+
+def rush(directory: Path, first: int) -> None:
+    """Try many contacts of one subject at once, when told to; say which were stored."""
+    with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
+        say("ready")
+        sys.stdin.readline()
+        tried = [capped(decision(first + number)) for number in range(RUSHES)]
+        for (answer,) in pool.map(lambda each: log.record([each]), tried):
+            assert isinstance(answer, Decision | ContactRefused)
+            say("stored" if isinstance(answer, Decision) else "refused")
 
 
 def repeat(directory: Path, first: int) -> None:
@@ -64,11 +138,11 @@ def repeat(directory: Path, first: int) -> None:
     with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
         say("ready")
         sys.stdin.readline()
-        offers = [(decision(first + number), request_key) for number in range(REPEATS)]
+        offers = [Proposal(decision(first + number), request_key) for number in range(REPEATS)]
         answers = pool.map(log.record, [[offer] for offer in offers])
-        for (offered, _), (answer,) in zip(offers, answers, strict=True):
+        for offer, (answer,) in zip(offers, answers, strict=True):
             assert isinstance(answer, Decision)
-            say(f"{'stored' if answer is offered else 'repeat'} {answer.decided_at_ms}")
+            say(f"{'stored' if answer is offer.decision else 'repeat'} {answer.decided_at_ms}")
 
 
 def read(directory: Path, _: int) -> None:
@@ -86,17 +160,19 @@ def fill(directory: Path, first: int) -> None:
         number = first
         try:
             for number in count(first):
-                log.record([(decision(number), None)])
+                log.record([Proposal(decision(number))])
                 say(f"decision {number}")
         except (LogFull, LogUnavailable) as error:
             say(f"full {type(error).__name__} {number}")
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        log.record([(decision(number), None)])
+        log.record([Proposal(decision(number))])
         say(f"decision {number}")
 
 
 ACTS: dict[str, Callable[[Path, int], None]] = {
     "write": write,
+    "contact": contact,
+    "rush": rush,
     "repeat": repeat,
     "read": read,
     "fill": fill,

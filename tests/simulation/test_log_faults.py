@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull
+from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull, Proposal
 from decisionlog.codec import encode_decision
 from decisionlog.store import Store
 from decisionlog.tables import Table
+from tests.decisionlog.recount import assert_what_counts_is_what_happened
 from tests.decisionlog.samples import KEYS, MAP_SIZE_BYTES, decision_id
 from tests.simulation import log_worker
-from tests.simulation.log_worker import decision, delivery, open_log, reward
+from tests.simulation.log_worker import APART, CAP, LISTENED, decision, delivery, open_log, reward
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "proto")])}
@@ -97,6 +98,56 @@ def test_killed_writers_lose_nothing_acknowledged(tmp_path: Path, rng: random.Ra
             assert list(log.orphans()) == []
 
 
+def test_killed_writers_leave_what_counts_exact(tmp_path: Path, rng: random.Random) -> None:
+    """However two writers are killed, contacts and budgets are those of what was stored.
+
+    No subject ever has more contacts than the cap allows, though both writers try for the same
+    subjects; and nothing that was acknowledged is missing.
+    """
+    acknowledged: list[str] = []
+    for kill in range(KILLS):
+        starts = [APART * (WRITERS * kill + writer) for writer in range(WRITERS)]
+        with (
+            worker("contact", tmp_path, starts[0]) as one,
+            worker("contact", tmp_path, starts[1]) as two,
+        ):
+            acknowledged += [line_of(one) for _ in range(rng.randrange(30, 90))]
+            acknowledged += [line_of(two) for _ in range(rng.randrange(1, 40))]
+            time.sleep(rng.uniform(0, 0.02))
+            one.kill()
+            two.kill()
+            acknowledged += lines_of(one) + lines_of(two)
+        with open_log(tmp_path) as log:
+            standings = assert_what_counts_is_what_happened(log, LISTENED)
+            assert max(len(standing.contacts) for standing in standings.values()) == CAP
+            reserved = [each.decision_id for each in log.reservations()]
+            assert reserved == [logged.decision.decision_id for logged in log.scan()]
+            assert set(acknowledged) <= set(told_of(log))
+
+
+def told_of(log: DecisionLog) -> Iterator[str]:
+    """Yield all that a log holds, in the words of the writers of contacts."""
+    for logged in log.scan():
+        number = logged.decision.decided_at_ms
+        yield f"contact {number}"
+        yield from (f"{each.status.name} {number}" for each in logged.deliveries)
+        yield from (f"{each.name} {number}" for each in logged.rewards)
+
+
+def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
+    """Of 128 contacts that two processes try at once for one subject, exactly three are made."""
+    open_log(tmp_path).close()
+    with worker("rush", tmp_path, 1_000) as one, worker("rush", tmp_path, 2_000) as two:
+        assert [line_of(one), line_of(two)] == ["ready", "ready"]
+        tell(one)
+        tell(two)
+        answers = lines_of(one) + lines_of(two)
+    assert (answers.count("stored"), len(answers)) == (CAP, 2 * log_worker.RUSHES)
+    with open_log(tmp_path) as log:
+        (standing,) = assert_what_counts_is_what_happened(log).values()
+        assert len(standing.contacts) == log.counts().decisions == CAP
+
+
 def test_one_request_to_two_processes_is_one_decision(tmp_path: Path) -> None:
     """Of 200 concurrent repeats in two processes exactly one stores, and all answer with it."""
     open_log(tmp_path).close()
@@ -131,7 +182,7 @@ def fill_up(log: DecisionLog, batch_size: int) -> tuple[int, LogFull]:
     for start in range(0, MANY, batch_size):
         numbers = range(start, start + batch_size)
         try:
-            log.record([(decision(n), KEYS.request_key(str(n))) for n in numbers])
+            log.record([Proposal(decision(n), KEYS.request_key(str(n))) for n in numbers])
         except LogFull as error:
             return start, error
     pytest.fail(f"{MANY} decisions filled nothing")
@@ -159,7 +210,7 @@ def test_a_full_map_goes_on_with_a_larger_one(tmp_path: Path) -> None:
         assert log.counts().decisions == acknowledged
     with open_small(tmp_path, 2 * SMALL_MAP_BYTES) as log:
         offered = decision(acknowledged)
-        assert log.record([(offered, None)]) == [offered]
+        assert log.record([Proposal(offered)]) == [offered]
 
 
 def test_a_full_map_goes_on_after_deletions(tmp_path: Path) -> None:
@@ -173,7 +224,7 @@ def test_a_full_map_goes_on_after_deletions(tmp_path: Path) -> None:
                 assert transaction.delete(Table.DECISIONS, decision_id(number))
     with open_small(tmp_path) as log:
         numbers = range(acknowledged, acknowledged + 10)
-        assert len(log.record([(decision(n), None) for n in numbers])) == 10
+        assert len(log.record([Proposal(decision(n)) for n in numbers])) == 10
 
 
 def test_files_that_cannot_grow_refuse_and_then_go_on(tmp_path: Path) -> None:
@@ -214,13 +265,13 @@ def test_a_full_disk_is_a_full_log(small_disk: Path) -> None:
         assert held(log) == [f"decision {number}" for number in range(acknowledged)]
         ballast.unlink()
         offered = decision(acknowledged)
-        assert log.record([(offered, None)]) == [offered]
+        assert log.record([Proposal(offered)]) == [offered]
 
 
 def test_a_flipped_byte_in_the_file_is_found(tmp_path: Path, rng: random.Random) -> None:
     """Whichever bit of a stored decision the disk flips, it is named and the others are read."""
     with open_log(tmp_path) as log:
-        log.record([(decision(number), None) for number in range(3)])
+        log.record([Proposal(decision(number)) for number in range(3)])
     file = tmp_path / "log" / "data.mdb"
     content = bytearray(file.read_bytes())
     value = encode_decision(decision(1))

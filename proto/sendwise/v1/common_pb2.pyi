@@ -95,7 +95,9 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_NORMAL: _Priority.ValueType  # 1
     """All rules hold."""
     PRIORITY_CRITICAL: _Priority.ValueType  # 2
-    """Bypasses contact caps and quiet hours, never consent; each use is audited."""
+    """Bypasses contact caps, minimum gaps and quiet hours, never consent or any other rule; what was
+    really bypassed is audited.
+    """
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """How urgent a message is."""
@@ -105,7 +107,9 @@ PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_NORMAL: Priority.ValueType  # 1
 """All rules hold."""
 PRIORITY_CRITICAL: Priority.ValueType  # 2
-"""Bypasses contact caps and quiet hours, never consent; each use is audited."""
+"""Bypasses contact caps, minimum gaps and quiet hours, never consent or any other rule; what was
+really bypassed is audited.
+"""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 class _SuppressionReason:
@@ -123,13 +127,13 @@ class _SuppressionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sup
     SUPPRESSION_REASON_QUIET_HOURS: _SuppressionReason.ValueType  # 3
     """All send windows are in the subject's quiet hours or days."""
     SUPPRESSION_REASON_CAP_REACHED: _SuppressionReason.ValueType  # 4
-    """A contact cap is used up."""
+    """A contact cap is used up in each of the send windows."""
     SUPPRESSION_REASON_MINIMUM_GAP: _SuppressionReason.ValueType  # 5
-    """The minimum gap since the last contact has not passed."""
+    """All send windows are too close to another contact, sent or scheduled."""
     SUPPRESSION_REASON_BUDGET_SPENT: _SuppressionReason.ValueType  # 6
-    """A budget is used up, or its share for this hour."""
+    """A budget is used up, or its share for the hour of each send window."""
     SUPPRESSION_REASON_EXCLUSION_GROUP: _SuppressionReason.ValueType  # 7
-    """Another offer of the same exclusion group was sent."""
+    """Another offer of the same exclusion group was sent, or is scheduled."""
     SUPPRESSION_REASON_COOL_DOWN: _SuppressionReason.ValueType  # 8
     """The subject converted or unsubscribed too recently."""
     SUPPRESSION_REASON_CALLER: _SuppressionReason.ValueType  # 9
@@ -140,7 +144,10 @@ class _SuppressionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sup
     """None of the offer's channels is left."""
 
 class SuppressionReason(_SuppressionReason, metaclass=_SuppressionReasonEnumTypeWrapper):
-    """A rule that took something out of the eligible set."""
+    """A rule that took something out of the eligible set. Rules are applied one after the other: the
+    caller's lists, consent, earliest and latest send time, quiet hours, validity, caps, minimum gaps,
+    budgets, exclusion groups, cool-downs. The one is named after which no send window was left.
+    """
 
 SUPPRESSION_REASON_UNSPECIFIED: SuppressionReason.ValueType  # 0
 """Never sent."""
@@ -151,13 +158,13 @@ SUPPRESSION_REASON_NO_CONSENT: SuppressionReason.ValueType  # 2
 SUPPRESSION_REASON_QUIET_HOURS: SuppressionReason.ValueType  # 3
 """All send windows are in the subject's quiet hours or days."""
 SUPPRESSION_REASON_CAP_REACHED: SuppressionReason.ValueType  # 4
-"""A contact cap is used up."""
+"""A contact cap is used up in each of the send windows."""
 SUPPRESSION_REASON_MINIMUM_GAP: SuppressionReason.ValueType  # 5
-"""The minimum gap since the last contact has not passed."""
+"""All send windows are too close to another contact, sent or scheduled."""
 SUPPRESSION_REASON_BUDGET_SPENT: SuppressionReason.ValueType  # 6
-"""A budget is used up, or its share for this hour."""
+"""A budget is used up, or its share for the hour of each send window."""
 SUPPRESSION_REASON_EXCLUSION_GROUP: SuppressionReason.ValueType  # 7
-"""Another offer of the same exclusion group was sent."""
+"""Another offer of the same exclusion group was sent, or is scheduled."""
 SUPPRESSION_REASON_COOL_DOWN: SuppressionReason.ValueType  # 8
 """The subject converted or unsubscribed too recently."""
 SUPPRESSION_REASON_CALLER: SuppressionReason.ValueType  # 9

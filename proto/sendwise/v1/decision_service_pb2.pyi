@@ -92,12 +92,14 @@ class DecideRequest(_message.Message):
     time_zone: _builtins.str
     """The subject's IANA time zone, such as "Europe/Berlin". Empty: the catalog's."""
     priority: _common_pb2.Priority.ValueType
-    """Whether caps and quiet hours hold."""
+    """Whether caps, minimum gaps and quiet hours hold."""
     explain: _builtins.bool
     """Whether to return the explanation and the suppressions."""
     @_builtins.property
     def features(self) -> _containers.MessageMap[_builtins.str, _common_pb2.Feature]:
-        """What is known of the subject and the moment, 256 at most."""
+        """What is known of the subject and the moment, 256 at most. Names that begin with `history.` are
+        refused: the service adds features of what the subject got and did under them.
+        """
 
     @_builtins.property
     def offer_features(self) -> _containers.MessageMap[_builtins.str, _common_pb2.FeatureSet]:
@@ -208,7 +210,7 @@ class DecideResponse(_message.Message):
 
     @_builtins.property
     def suppressions(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Suppression]:
-        """What was not eligible; only if asked for."""
+        """What was not eligible; only if asked for. A repeat leaves out what only budgets kept back."""
 
     def __init__(
         self,

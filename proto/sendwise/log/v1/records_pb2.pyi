@@ -423,3 +423,325 @@ class RewardRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RewardRecord: _TypeAlias = RewardRecord  # noqa: Y015
+
+@_typing.final
+class BudgetSlot(_message.Message):
+    """Where one message counts in a budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    HOUR_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"offer" or "channel"."""
+    name: _builtins.str
+    """The offer's or the channel's name."""
+    day: _builtins.int
+    """Number of the day on which it is sent in the catalog's zone: 1 is 0001-01-01."""
+    hour: _builtins.int
+    """Whole hours from that day's midnight, 0 to 24."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        day: _builtins.int = ...,
+        hour: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "hour", b"hour", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetSlot: _TypeAlias = BudgetSlot  # noqa: Y015
+
+@_typing.final
+class Contact(_message.Message):
+    """A message that counts for its subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    OFFER_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SEND_TIME_MS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.bytes
+    """The decision, 16 bytes."""
+    offer: _builtins.str
+    """The offer."""
+    channel: _builtins.str
+    """The channel."""
+    send_time_ms: _builtins.int
+    """When it is sent, milliseconds since 1970-01-01 UTC."""
+    confirmed: _builtins.bool
+    """Whether a report said that it was sent."""
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetSlot]:
+        """Where it counts in budgets."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.bytes = ...,
+        offer: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        send_time_ms: _builtins.int = ...,
+        confirmed: _builtins.bool = ...,
+        slots: _abc.Iterable[Global___BudgetSlot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "confirmed", b"confirmed", "decision_id", b"decision_id", "offer", b"offer", "send_time_ms", b"send_time_ms", "slots", b"slots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contact: _TypeAlias = Contact  # noqa: Y015
+
+@_typing.final
+class ReservationRecord(_message.Message):
+    """What a decision reserved, and the report that decides what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    decision_id: _builtins.bytes
+    """The decision, 16 bytes."""
+    subject: _builtins.bytes
+    """Keyed hash of the subject's id, 16 bytes; empty while the decision is not known."""
+    @_builtins.property
+    def contact(self) -> Global___Contact:
+        """The message as it was decided; unset if the decision reserved none."""
+
+    @_builtins.property
+    def report(self) -> Global___DeliveryRecord:
+        """The report that decides, without its remark; unset if there is none."""
+
+    def __init__(
+        self,
+        *,
+        decision_id: _builtins.bytes = ...,
+        subject: _builtins.bytes = ...,
+        contact: Global___Contact | None = ...,
+        report: Global___DeliveryRecord | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contact", b"contact", "decision_id", b"decision_id", "report", b"report", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReservationRecord: _TypeAlias = ReservationRecord  # noqa: Y015
+
+@_typing.final
+class ContactColumns(_message.Message):
+    """The contacts of a subject, column by column: one entry of each column is one contact. They are
+    read and written for every decision, which a message for each would make several times as slow.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_IDS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    SEND_TIMES_MS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    decision_ids: _builtins.bytes
+    """The decisions, 16 bytes each, joined."""
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Offers, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Channels, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def send_times_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When they are sent, milliseconds since 1970-01-01 UTC."""
+
+    @_builtins.property
+    def confirmed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Whether reports said that they were sent."""
+
+    def __init__(
+        self,
+        *,
+        decision_ids: _builtins.bytes = ...,
+        offers: _abc.Iterable[_builtins.int] | None = ...,
+        channels: _abc.Iterable[_builtins.int] | None = ...,
+        send_times_ms: _abc.Iterable[_builtins.int] | None = ...,
+        confirmed: _abc.Iterable[_builtins.bool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "confirmed", b"confirmed", "decision_ids", b"decision_ids", "offers", b"offers", "send_times_ms", b"send_times_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContactColumns: _TypeAlias = ContactColumns  # noqa: Y015
+
+@_typing.final
+class ResponseColumns(_message.Message):
+    """What a subject did after contacts, column by column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_IDS_FIELD_NUMBER: _builtins.int
+    REWARDS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    decision_ids: _builtins.bytes
+    """The decisions, 16 bytes each, joined."""
+    @_builtins.property
+    def rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rewards, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The contacts' offers, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The contacts' channels, as indices of `StandingRecord.names`."""
+
+    @_builtins.property
+    def occurred_at_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When it happened, milliseconds since 1970-01-01 UTC."""
+
+    def __init__(
+        self,
+        *,
+        decision_ids: _builtins.bytes = ...,
+        rewards: _abc.Iterable[_builtins.int] | None = ...,
+        offers: _abc.Iterable[_builtins.int] | None = ...,
+        channels: _abc.Iterable[_builtins.int] | None = ...,
+        occurred_at_ms: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "decision_ids", b"decision_ids", "occurred_at_ms", b"occurred_at_ms", "offers", b"offers", "rewards", b"rewards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResponseColumns: _TypeAlias = ResponseColumns  # noqa: Y015
+
+@_typing.final
+class StandingRecord(_message.Message):
+    """All that counts for a subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    subject: _builtins.bytes
+    """Keyed hash of the subject's id, 16 bytes."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names that columns refer to by index."""
+
+    @_builtins.property
+    def contacts(self) -> Global___ContactColumns:
+        """By their send times."""
+
+    @_builtins.property
+    def responses(self) -> Global___ResponseColumns:
+        """By when they happened."""
+
+    def __init__(
+        self,
+        *,
+        subject: _builtins.bytes = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        contacts: Global___ContactColumns | None = ...,
+        responses: Global___ResponseColumns | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "responses", b"responses"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contacts", b"contacts", "names", b"names", "responses", b"responses", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandingRecord: _TypeAlias = StandingRecord  # noqa: Y015
+
+@_typing.final
+class BudgetRecord(_message.Message):
+    """What was sent on one day of a budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"offer" or "channel"."""
+    name: _builtins.str
+    """The offer's or the channel's name."""
+    day: _builtins.int
+    """The day, as in `BudgetSlot`."""
+    @_builtins.property
+    def sent(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Messages by hour, 25 numbers."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        day: _builtins.int = ...,
+        sent: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "kind", b"kind", "name", b"name", "sent", b"sent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetRecord: _TypeAlias = BudgetRecord  # noqa: Y015
+
+@_typing.final
+class AuditRecord(_message.Message):
+    """Something that happened outside the usual rules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    DECISION_ID_FIELD_NUMBER: _builtins.int
+    BYPASSED_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.bytes
+    """16 bytes that sort by time."""
+    kind: _builtins.int
+    """What happened: 1 a critical request."""
+    decision_id: _builtins.bytes
+    """The decision it is about, 16 bytes."""
+    @_builtins.property
+    def bypassed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The rules that it passed by."""
+
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.bytes = ...,
+        kind: _builtins.int = ...,
+        decision_id: _builtins.bytes = ...,
+        bypassed: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypassed", b"bypassed", "decision_id", b"decision_id", "entry_id", b"entry_id", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015

@@ -1,0 +1,57 @@
+"""Logs in which somebody else is always faster."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from decisionlog import (
+    Contact,
+    Decision,
+    DecisionIds,
+    DecisionLog,
+    DecisionLogError,
+    LogFull,
+    Proposal,
+)
+from tests.server.service import Service
+from tests.shop import START_MS
+
+
+class Rival:
+    """A log in which somebody else is always faster: what is proposed is taken just before."""
+
+    def __init__(self, log: DecisionLog) -> None:
+        self._log = log
+        self._ids = DecisionIds(lambda: START_MS)
+        self.rounds = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._log, name)
+
+    def record(self, proposals: Sequence[Proposal]) -> list[Decision | DecisionLogError]:
+        """Stores the same contacts for decisions of the rival's own first."""
+        self.rounds += 1
+        self._log.record([self._overtaking(one) for one in proposals if one.contact])
+        return self._log.record(proposals)
+
+    def _overtaking(self, proposal: Proposal) -> Proposal:
+        decision_id, contact = self._ids.new(), proposal.contact
+        assert isinstance(contact, Contact)
+        decision = replace(proposal.decision, decision_id=decision_id)
+        return Proposal(decision, contact=replace(contact, decision_id=decision_id))
+
+
+def meet(service: Service, rival: object) -> None:
+    """Puts something else in the place of the engine's log."""
+    service.engine._log = rival  # type: ignore[assignment]
+    service.engine._drafter._log = rival  # type: ignore[assignment]
+
+
+class Filling(Rival):
+    """A rival that takes what is proposed once, then the room."""
+
+    def record(self, proposals: Sequence[Proposal]) -> list[Decision | DecisionLogError]:
+        """Stores in the first round only."""
+        if self.rounds:
+            raise LogFull(Path("log"), "there is no room left")
+        return super().record(proposals)
