@@ -93,7 +93,8 @@ def _epsilon(settings: Exploration, scores: Scores, interactions: int) -> FloatA
 
 def _softmax(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
     # Not numpy's exp: its last bits depend on the processor, and pmfs must not.
-    gaps = (scores.shares - scores.shares.max()) / settings.temperature
+    with np.errstate(over="ignore"):  # a gap of -inf has no weight, as is right
+        gaps = (scores.shares - scores.shares.max()) / settings.temperature
     weights = np.asarray([math.exp(gap) for gap in gaps.tolist()])
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 

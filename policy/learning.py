@@ -45,7 +45,7 @@ class Student:
         terms: float = TERMS,
         caution: float = 1.0,
     ) -> None:
-        """Begins with a chain that has seen nothing: all actions are equally likely.
+        """Begins with a chain that has seen nothing: all actions are worth the same.
 
         Args:
             exploration: how the chain explores.

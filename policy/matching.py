@@ -19,7 +19,8 @@ CERTAIN_ERRORS = 8.0
 def integration_nodes(logits: FloatArray, errors: FloatArray) -> FloatArray:
     """Where the integral is evaluated, ascending; shape (EVEN_NODES + BEST_NODES,)."""
     low, high = (logits - TAIL_ERRORS * errors).max(), (logits + TAIL_ERRORS * errors).max()
-    best = logits.argmax()
+    # Of equally good ones the best known needs them most; the catalog's order must not decide.
+    best = np.where(logits == logits.max(), errors, np.inf).argmin()
     nodes = np.empty(EVEN_NODES + BEST_NODES)
     for k in range(EVEN_NODES):
         nodes[k] = low + (high - low) * (k + 0.5) / EVEN_NODES

@@ -23,7 +23,8 @@ class Choices(NamedTuple):
     """With all their tokens: what their values are made of."""
     distinct: Options
     """Without the tokens that all of them have: only what tells them apart makes one better than
-    another, and only how well that is known matters for which to try."""
+    another, and only how well that is known matters for which to try. Where nothing does, such as
+    in a single hour that happens twice, all tokens stay: no option is ever known for certain."""
 
 
 def side(namespace: str, tokens: Tokens) -> Side:

@@ -82,8 +82,11 @@ def sum_timing(table: Table, offers: Options, channels: Options, windows: Option
 @compiled
 def is_eligible(nodes: Nodes, node: int, window: int) -> bool:
     """Whether a window is eligible at a node."""
-    word = nodes.masks[node, window // MASK_BITS]
-    return bool((word >> np.uint64(window % MASK_BITS)) & np.uint64(1))
+    word = window // MASK_BITS
+    # Masks end with the last eligible window, not with the grid; compiled code checks no bounds.
+    if word >= nodes.masks.shape[1]:
+        return False
+    return bool((nodes.masks[node, word] >> np.uint64(window % MASK_BITS)) & np.uint64(1))
 
 
 @compiled

@@ -49,13 +49,17 @@ class Regression:
         """Makes a new model, or loads one to go on learning.
 
         Args:
-            rate: FTRL's alpha, above 0; a loaded model brings its own.
+            rate: FTRL's alpha, above 0; of a loaded model the one that it was made with.
             path: file of a saved model.
         """
-        # As a list, since VW would split a line at the spaces of the path.
-        new = [*ARGUMENTS.split(), "--ftrl_alpha", repr(float(rate))]
-        source = new if path is None else ["--initial_regressor", str(path)]
-        self._workspace = vowpalwabbit.Workspace(arg_list=[*source, "--quiet"])
+        # A file keeps weights, sums and crosses, but neither rate nor beta: VW would go on with its
+        # own. As a list, since VW would split a line at the spaces of the path.
+        arguments = ARGUMENTS if path is None else _LEARNER
+        source = [] if path is None else ["--initial_regressor", str(path)]
+        rates = ["--ftrl_alpha", repr(float(rate))]
+        self._workspace = vowpalwabbit.Workspace(
+            arg_list=[*source, *arguments.split(), *rates, "--quiet"]
+        )
         self._lock = threading.Lock()
         self._free = weakref.finalize(self, self._workspace.finish)
         self._free.atexit = False

@@ -1,66 +1,55 @@
-"""Helpers for models: a plain reference without any cache, and what a model has learned."""
+"""Helpers for models: students that learned something random, and all that can be chosen."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-import vowpalwabbit
-from numpy.typing import NDArray
 
-from policy.vw import Model
+from policy.exploration import Exploration
+from policy.learning import Student
+from policy.situation import Path, Situation, Stage
+from tests.policy.conformance import paths
 
-ARGUMENTS = "--cb_adf -q ca -q oa -q ra"
-
-
-class Round(NamedTuple):
-    """One thing to score and to learn from."""
-
-    shared: str
-    actions: list[str]
-    chosen: int
-    reward: float
+LESSONS_MAX = 40
+"""Few enough that a student reads back only what they touched, which is fast."""
 
 
-class PlainModel:
-    """What `Model` is measured against: every line is parsed anew for every call."""
+class Lesson(NamedTuple):
+    """An example as Vowpal Wabbit reads it, and what came of it."""
 
-    def __init__(self, arguments: str = ARGUMENTS) -> None:
-        self._workspace = vowpalwabbit.Workspace(f"{arguments} --quiet")
-
-    def values(self, shared: str, actions: Sequence[str]) -> NDArray[np.float64]:
-        """See `Model.values`."""
-        return -np.asarray(self._workspace.predict([f"shared {shared}", *actions]))
-
-    def learn(self, shared: str, actions: Sequence[str], chosen: int, reward: float) -> None:
-        """See `Model.learn`."""
-        lines = [f"shared {shared}", *actions]
-        lines[chosen + 1] = f"0:{-reward!r}:1 {actions[chosen]}"
-        self._workspace.learn(lines)
-
-    def save(self, path: Path) -> None:
-        """See `Model.save`."""
-        self._workspace.save(str(path))
+    text: str
+    target: float
 
 
-def rounds(seed: int, count: int) -> Iterator[Round]:
-    """Random rounds over few features, so that they recur, and a few that never do."""
+def lessons(seed: int, count: int) -> Iterator[Lesson]:
+    """Random examples over few features, so that they recur, and a number that never does."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
-        picked = rng.permutation(9)[: rng.integers(1, 9)]
-        actions = [f"|a _offer={action} |r nfit:{rng.random()!r}" for action in picked[:2]]
-        actions += [f"|a _offer={action}" for action in picked[2:]]
-        shared = f"|c cplan={rng.integers(5)} nage:{rng.random()!r} |o _offer={rng.integers(3)}"
-        yield Round(shared, actions, int(rng.integers(len(actions))), float(rng.normal()))
+        context = f"|c cplan={rng.integers(5)} nage:{rng.random()!r}"
+        offer = f"|o _offer={rng.integers(3)} tsale |r nfit:{rng.random()!r}"
+        action = f"{offer} |n _channel={rng.integers(3)} |w _minute={rng.integers(4)}"
+        target = rng.choice([0.0, 1.0, rng.random()])
+        yield Lesson(f"{context} {action}", float(target))
 
 
-def learned(model: Model | PlainModel, directory: Path) -> bytes:
-    """The weights of a model that was made with `ARGUMENTS`, with the learner's own state.
+def actions(situation: Situation) -> list[Path]:
+    """All whole actions."""
+    return list(paths(situation, len(Stage)))
 
-    They follow a header of fixed length, which also counts the calls that were made.
-    """
-    new = PlainModel()
-    new.save(directory / "new.vw")
-    model.save(directory / "saved.vw")
-    header_bytes = (directory / "new.vw").stat().st_size
-    return (directory / "saved.vw").read_bytes()[header_bytes:]
+
+@contextmanager
+def taught(
+    situation: Situation, seed: int, exploration: Exploration | None = None
+) -> Iterator[Student]:
+    """A student that learned random rewards of random actions of a situation."""
+    student = Student(exploration or Exploration())
+    rng = np.random.default_rng(seed)
+    known = actions(situation)
+    try:
+        for _ in range(int(rng.integers(1, LESSONS_MAX))):
+            path = known[rng.integers(len(known))]
+            student.learn(situation, path, float(rng.choice([0.0, 1.0, rng.random()])))
+        yield student
+    finally:
+        student.close()

@@ -42,9 +42,15 @@ OFFERS = ["a", "b", "c", "d"]
 CHANNELS = ["email", "push", "sms"]
 CONSENTS = ["news", "ads"]
 REWARDS = ["order", "unsubscribe"]
+# Some look like what the model's own text is made of.
 features = st.dictionaries(
-    st.sampled_from(["plan", "age", "x|y", "flag"]),
-    st.one_of(st.sampled_from(["gold", "a b", "|c"]), st.floats(-10.0, 10.0), st.booleans()),
+    st.sampled_from(["plan", "age", "x|y", "flag", "a:2\n1 |o _offer=a"]),
+    st.one_of(
+        st.sampled_from(["gold", "a b", "|c", "é:3", "|o _offer=a\n\n"]),
+        st.floats(-10.0, 10.0),
+        st.sampled_from([0.0, 1e-7, -2e-6, 99.0]),
+        st.booleans(),
+    ),
     max_size=3,
 )
 

@@ -16,7 +16,7 @@ from policy.choice import action_probability, choose, stage_pmf
 from policy.draw import pick, uniform
 from policy.eligibility import eligibility
 from policy.exploration import Exploration
-from policy.learning import untrained
+from policy.learning import Student
 from policy.policies import Fixed, FloatArray, Uniform
 from policy.request import Request
 from policy.situation import Path, Situation, Stage
@@ -124,7 +124,7 @@ def test_an_hour_that_happens_twice_has_two_windows_to_choose_from() -> None:
     start = datetime(2026, 10, 25, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     request = Request(now_ms=int(start.timestamp()) * 1000)
     situation = eligibility(request, parse_catalog(toml(tables))).situation
-    chain = untrained(Exploration())
-    windows = {choose(chain, situation, entropy).path[2] for entropy in range(200)}
+    student = Student(Exploration())
+    windows = {choose(student.chain, situation, entropy).path[2] for entropy in range(200)}
     assert windows == {0, 1, 2, 3}
-    chain.close()
+    student.close()

@@ -10,7 +10,7 @@ from policy.choice import choose, stage_pmf
 from policy.draw import pick
 from policy.explain import explain
 from policy.exploration import Exploration
-from policy.learning import untrained
+from policy.learning import Student
 from policy.policies import Uniform
 from policy.situation import Situation, Stage
 from tests.policy.situations import situations
@@ -61,6 +61,7 @@ def test_values_are_shown_where_there_are_some() -> None:
         ]
         assert set(shown) == {None}
 
-    chain = untrained(Exploration())
+    student = Student(Exploration())
+    chain = student.chain
     check()
-    chain.close()
+    student.close()

@@ -21,13 +21,16 @@ from policy.features import (
     builtin_token,
     check_features,
     escape,
-    feature_text,
+    feature_tokens,
+    scaled,
+    token_text,
 )
-from policy.vw import Model
+from policy.vw import Regression
 
 MEGABYTE = "x" * 1_000_000
 # VW and its Python wrapper stop reading a number's digits too late to keep more than float32 has.
 FLOAT32_RELATIVE = 2e-6
+LOG_2 = 0.6931471824645996  # as a float32
 CONSTANT = "\x80"  # VW's own namespace, with one feature that is always 1
 
 HOSTILE = "|:=%# \t\n\r\0\x0b\x0c\x1c\x85\u2028\ufeff\u202e'\"\\{}[]^,;ab_.-+/@Aé٣🙂"
@@ -43,18 +46,23 @@ features = st.dictionaries(encodable, values, max_size=8)
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[Model]:
+def model() -> Iterator[Regression]:
     """A model to parse with."""
-    model = Model("--cb_adf")
+    model = Regression(0.2)
     yield model
     model.close()
 
 
+def feature_text(found: Features) -> str:
+    """Features as VW reads them."""
+    return token_text(feature_tokens(found))
+
+
 def meaning(value: FeatureValue) -> tuple[str, FeatureValue]:
-    """What tells values apart: 1, 1.0, True and "1" are three things, 0.0, -0.0 and 5e-324 one."""
+    """What tells values apart: 1, True and "1" are three things, 1 and 1.0, 0.0 and 5e-324 one."""
     if isinstance(value, bool | str):
         return type(value).__name__, value
-    return "number", 0.0 if is_zero(value) else float(value)
+    return "number", scaled(value)
 
 
 def meanings(found: Features) -> dict[str, tuple[str, FeatureValue]]:
@@ -62,29 +70,27 @@ def meanings(found: Features) -> dict[str, tuple[str, FeatureValue]]:
     return {name: meaning(value) for name, value in found.items()}
 
 
-def sizes(model: Model, lines: str) -> list[dict[str, int]]:
-    """For each example that VW reads in a text: the number of features in each namespace."""
-    examples = model._workspace.parse(lines)
-    read = []
-    for example in examples:
-        spaces = [example.get_ns(index) for index in range(example.num_namespaces())]
-        counts = {space.ns: example.num_features_in(space) for space in spaces}
-        counts.pop(CONSTANT, None)
-        read.append(counts)
-    model._workspace.predict(examples)
-    model._workspace.finish_example(examples)
+def sizes(model: Regression, text: str) -> dict[str, int]:
+    """The number of features in each namespace of the one example that VW reads in a text."""
+    example = model._workspace.parse(text)
+    assert not isinstance(example, list)
+    spaces = [example.get_ns(index) for index in range(example.num_namespaces())]
+    read = {space.ns: example.num_features_in(space) for space in spaces}
+    model._workspace.predict(example)
+    model._workspace.finish_example(example)
+    read.pop(CONSTANT, None)
     return read
 
 
-def number_read(model: Model, number: float) -> float:
+def number_read(model: Regression, number: float) -> float:
     """The number that VW reads; 0 if it leaves the feature out."""
-    (example,) = model._workspace.parse([f"|c {feature_text({'x': number})}"])
+    example = model._workspace.parse(f"|c {feature_text({'x': number})}")
     read = 0.0
     if example.num_namespaces() and example.get_ns(0).ns == "c":
         assert example.num_features_in(example.get_ns(0)) == 1
         read = float(example.feature_weight(example.get_ns(0), 0))
-    model._workspace.predict([example])
-    model._workspace.finish_example([example])
+    model._workspace.predict(example)
+    model._workspace.finish_example(example)
     return read
 
 
@@ -144,15 +150,16 @@ def test_no_feature_gives_a_token_of_our_own(
     name: str, value: FeatureValue, ours: str, our_value: str
 ) -> None:
     """What comes from outside is never mistaken for an offer's name or a send window."""
-    assert feature_text({name: value}) != builtin_token(ours, our_value)
+    ((text, _),) = feature_tokens({name: value})
+    assert text != builtin_token(ours, our_value)[0]
 
 
 @given(features)
 def test_no_feature_creates_an_example_a_namespace_or_another_feature(
-    model: Model, found: Features
+    model: Regression, found: Features
 ) -> None:
     """VW reads one example, one namespace and one feature for each that is not 0."""
-    (read,) = sizes(model, f"|c {feature_text(found)} |o t")
+    read = sizes(model, f"|c {feature_text(found)} |o t")
     seen = [value for value in found.values() if not is_zero(value)]
     assert read == {"o": 1, **({"c": len(seen)} if seen else {})}
 
@@ -163,34 +170,60 @@ def is_zero(value: FeatureValue) -> bool:
 
 
 @given(st.lists(hostile_text, min_size=1, max_size=5, unique=True))
-def test_no_category_or_flag_creates_an_example_in_a_list(model: Model, names: list[str]) -> None:
-    """Shared line and actions stay as many as were written, whatever they hold."""
-    tokens = [feature_text({name: name, f"{name}!": True}) for name in names]
-    lines = "\n".join([f"shared |c {tokens[0]}", *(f"|a {token}" for token in tokens)])
-    assert sizes(model, lines) == [{"c": 2}, *({"a": 2} for _ in names)]
+def test_no_category_or_flag_creates_an_example(model: Regression, names: list[str]) -> None:
+    """Features stay as many as there were, and stay on their side, whatever they hold."""
+    found = feature_text({name: name for name in names} | {f"{name}!": True for name in names})
+    assert sizes(model, f"|c {found} |o {found}") == dict.fromkeys("co", found.count(" ") + 1)
+    assert found.count(" ") + 1 == len({*names, *(f"{name}!" for name in names)})
+
+
+def as_counted(number: float) -> float:
+    """What a number counts as, from the formula of the module's docstring."""
+    return math.copysign(math.log1p(abs(number)), number)
 
 
 @given(st.one_of(numbers, st.floats(-1.0, 1.0), st.floats(-1e-5, 1e-5)))
-def test_vw_reads_the_number_that_was_given(model: Model, number: float) -> None:
-    """Every notation, `1e-05` too, is read as that number, up to float32's digits."""
+def test_vw_reads_the_logarithm_of_the_number(model: Regression, number: float) -> None:
+    """Every notation, `1e-05` too, is read as it was meant, up to float32's digits."""
     if abs(number) < NUMBER_MIN:
         assert number_read(model, number) == 0.0
     else:
-        assert number_read(model, number) == pytest.approx(number, rel=FLOAT32_RELATIVE)
+        assert number_read(model, number) == pytest.approx(as_counted(number), rel=FLOAT32_RELATIVE)
 
 
 @pytest.mark.parametrize(
     "number", [5e-324, 2.2250738585072014e-308, 1.43e-212, 1e-300, 9.9e-7, -0.0, 0]
 )
-def test_a_number_that_is_too_small_is_zero(model: Model, number: float) -> None:
+def test_a_number_that_is_too_small_is_zero(model: Regression, number: float) -> None:
     """VW, which reads some tiny numbers as infinite, gets to read 0."""
     assert number_read(model, number) == 0.0
+    assert feature_text({"x": number}) == "nx:0.0"
 
 
 @pytest.mark.parametrize("number", [1e-05, -1e-05, 1e9, -1e9, 1e-6, 123456789.12345678, 7, 1e5])
-def test_vw_reads_notable_numbers(model: Model, number: float) -> None:
+def test_vw_reads_notable_numbers(model: Regression, number: float) -> None:
     """Exponents, signs, many digits and whole numbers are all read as they are meant."""
-    assert number_read(model, number) == pytest.approx(number, rel=FLOAT32_RELATIVE)
+    assert number_read(model, number) == pytest.approx(as_counted(number), rel=FLOAT32_RELATIVE)
+
+
+@given(numbers, numbers)
+def test_numbers_keep_their_order(left: float, right: float) -> None:
+    """A larger number never counts for less, and signs stay."""
+    assert (scaled(left) <= scaled(right)) or left > right
+    assert scaled(-left) == -scaled(left)
+
+
+@given(numbers)
+def test_what_a_number_counts_as_is_a_float32(number: float) -> None:
+    """Rounded once, so that Vowpal Wabbit and the blocks multiply with the same number."""
+    assert float(np.float32(scaled(number))) == scaled(number)
+    assert scaled(number) == pytest.approx(as_counted(number), rel=1e-7, abs=NUMBER_MIN)
+
+
+def test_a_number_that_counts_one_need_not_be_written() -> None:
+    """A token that counts once is its text alone, as VW reads it."""
+    assert token_text([("nx", 1.0), ("ny", 2.0), ("tz", 1.0)]) == "nx ny:2.0 tz"
+    assert token_text([]) == ""
 
 
 def test_a_zero_has_no_sign() -> None:
@@ -200,19 +233,19 @@ def test_a_zero_has_no_sign() -> None:
 
 def test_a_whole_number_is_the_same_as_int_and_as_float() -> None:
     """1 from a file and 1.0 from the wire give the same text."""
-    assert feature_text({"x": 1}) == feature_text({"x": 1.0}) == "nx:1.0"
+    assert feature_text({"x": 1}) == feature_text({"x": 1.0}) == f"nx:{LOG_2}"
 
 
 def test_numbers_of_numpy_are_written_like_our_own() -> None:
     """A float64 out of an array gives a number that VW can read, not `np.float64(0.5)`."""
-    assert feature_text({"x": np.float64(0.5)}) == "nx:0.5"
+    assert feature_text({"x": np.float64(1.0)}) == f"nx:{LOG_2}"
 
 
 def test_the_order_of_features_does_not_matter() -> None:
     """The text is sorted by name."""
     found: Features = {"b": 1.0, "a": "x", "c": True}
     other: Features = {"c": True, "a": "x", "b": 1.0}
-    assert feature_text(found) == feature_text(other) == "ca=x nb:1.0 tc"
+    assert feature_text(found) == feature_text(other) == f"ca=x nb:{LOG_2} tc"
 
 
 @given(features)

@@ -8,17 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.catalog import parse_catalog
+from policy.chain import Scale
 from policy.eligibility import eligibility
 from policy.exploration import Exploration, Name
-from policy.learning import learn, untrained
-from policy.policies import Chain, Fixed, Uniform
+from policy.learning import Student
+from policy.policies import Fixed, Uniform
 from policy.request import Request
 from policy.situation import Situation, Stage
 from tests.policy.catalogs import minimal, toml
-from tests.policy.conformance import assert_conforms, assert_floor, paths
+from tests.policy.conformance import assert_conforms, assert_floor, paths, stages
+from tests.policy.models import actions
 from tests.policy.situations import CHANNELS, OFFERS, situations
 
-KINDS: list[Name] = ["squarecb", "epsilon", "softmax", "greedy"]
+KINDS: list[Name] = ["matching", "squarecb", "epsilon", "softmax", "greedy"]
 FLOOR = 0.05
 rules = st.tuples(
     st.sampled_from([*OFFERS, "no_send", "gone"]),
@@ -27,9 +29,9 @@ rules = st.tuples(
 
 
 @pytest.fixture(params=KINDS, scope="module")
-def chain(request: pytest.FixtureRequest) -> Iterator[Chain]:
-    """A chain with one kind of exploration; it learns while the tests use it."""
-    found = untrained(Exploration(name=request.param, floor=FLOOR))
+def student(request: pytest.FixtureRequest) -> Iterator[Student]:
+    """A student with one kind of exploration; it learns while the tests use it."""
+    found = Student(Exploration(name=request.param, floor=FLOOR), Scale(-2.0, 2.0))
     yield found
     found.close()
 
@@ -50,16 +52,15 @@ def test_fixed_conforms(situation: Situation, rule: tuple[str, str | None]) -> N
 @settings(max_examples=40)
 @given(situations(), st.floats(-2.0, 2.0))
 def test_a_chain_conforms_whatever_it_has_learned(
-    chain: Chain, situation: Situation, reward: float
+    student: Student, situation: Situation, reward: float
 ) -> None:
     """Before and after learning, with every exploration: true pmfs, and the floor at each stage."""
-    assert_conforms(chain, situation)
-    assert_floor(chain, situation, FLOOR)
-    for path in list(paths(situation, len(Stage)))[:3]:
-        for stage in reversed(Stage):
-            learn(chain, stage, situation, path, reward)
-    assert_conforms(chain, situation)
-    assert_floor(chain, situation, FLOOR)
+    assert_conforms(student.chain, situation)
+    assert_floor(student.chain, situation, FLOOR)
+    for path in actions(situation)[:3]:
+        student.learn(situation, path, reward)
+    assert_conforms(student.chain, situation)
+    assert_floor(student.chain, situation, FLOOR)
 
 
 @given(situations(), rules)
@@ -106,14 +107,14 @@ def test_versions_name_the_rule() -> None:
 
 @settings(max_examples=40)
 @given(situations())
-def test_a_new_chain_is_uniform(situation: Situation) -> None:
-    """Before anything is learned every eligible action of a stage is equally likely."""
-    chain = untrained(Exploration())
-    for stage in Stage:
-        for path in paths(situation, stage):
-            pmf = chain.pmf(situation, path)
-            np.testing.assert_allclose(pmf, 1.0 / len(pmf), rtol=1e-12)
-    chain.close()
+def test_a_new_chain_values_all_alike(situation: Situation) -> None:
+    """Before anything is learned all values are equal, and whoever goes by them is uniform."""
+    student = Student(Exploration(name="greedy"))
+    for path in stages(situation):
+        np.testing.assert_array_equal(student.chain.values(situation, path), 0.5)
+        pmf = student.chain.pmf(situation, path)
+        np.testing.assert_allclose(pmf, 1.0 / len(pmf), rtol=1e-12)
+    student.close()
 
 
 @settings(max_examples=40)
@@ -122,20 +123,19 @@ def test_a_chain_comes_to_prefer_what_is_rewarded(
     situation: Situation, data: st.DataObject
 ) -> None:
     """Where one action always earns 1 and all others 0, each stage's best is its part of it."""
-    chain = untrained(Exploration(name="greedy"))
-    actions = list(paths(situation, len(Stage)))[:12]
-    best = data.draw(st.sampled_from(actions))
-    for _ in range(12):
-        for path in actions:
-            for stage in reversed(Stage):
-                chain.learn(situation, path[:stage], path[stage], float(path == best))
+    student = Student(Exploration(name="greedy"))
+    taught = actions(situation)[:12]
+    best = data.draw(st.sampled_from(taught))
+    for _ in range(60):
+        for path in taught:
+            student.learn(situation, path, float(path == best))
     for stage in Stage:
-        rivals = {path[stage] for path in actions if path[:stage] == best[:stage]}
-        values = chain.values(situation, best[:stage])
+        rivals = {path[stage] for path in taught if path[:stage] == best[:stage]}
+        values = student.chain.values(situation, best[:stage])
         assert max(rivals, key=values.__getitem__) == best[stage] or looks_the_same(
             situation, best, stage
         )
-    chain.close()
+    student.close()
 
 
 def looks_the_same(situation: Situation, path: tuple[int, ...], stage: Stage) -> bool:
