@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.policies import Fixed, Policy, Uniform
@@ -60,6 +60,7 @@ def test_a_broken_policy_does_not_conform(kind: type) -> None:
     assert caught.value.problems[0] in str(caught.value)
 
 
+@settings(max_examples=40, deadline=None)
 @given(situations())
 def test_policies_that_keep_their_promises_conform(situation: Situation) -> None:
     """Over arbitrary trees nothing is found where nothing is wrong."""
@@ -67,6 +68,7 @@ def test_policies_that_keep_their_promises_conform(situation: Situation) -> None
         assert_conforms(policy, situation)
 
 
+@settings(max_examples=40, deadline=None)
 @given(situations())
 def test_the_joint_pmf_is_that_of_all_actions(situation: Situation) -> None:
     """Every action is there once, with the product of its stages' probabilities."""
