@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import choice, commit, learning, serving, telemetry
+from benchmarks import choice, commit, learning, serving, size, telemetry
 
 RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "commit": commit.run,
     "learning": learning.run,
     "serving": serving.run,
+    "size": size.run,
     "telemetry": telemetry.run,
 }
 PACKAGES = ("grpcio", "lmdb", "numpy", "protobuf", "vowpalwabbit")
@@ -30,6 +31,9 @@ def main(names: list[str]) -> None:
         results[name] = {key: float(f"{value:.4g}") for key, value in BENCHMARKS[name]().items()}
         for key, value in results[name].items():
             print(f"  {key:45} {value:>12,.6g}")
+    if "size" in (names or BENCHMARKS):
+        size.draw(results["size"])
+        print(size.table(results["size"]))
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

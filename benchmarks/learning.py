@@ -20,7 +20,7 @@ BASES: Final = (-3.2, -4.5)
 SEEDS: Final = range(5)
 ROUNDS: Final = 20_000
 CHAIN: Final = "chain"
-PEERS: Final = ("joint", "slates", "ccb", "epsilon", "no_context")
+PEERS: Final = ("joint", "slates", "ccb", "epsilon", "no_context", "best_so_far")
 
 Run = tuple[str, float, int]
 """Learner, base and seed."""

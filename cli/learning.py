@@ -18,6 +18,7 @@ from cli.options import (
     Until,
 )
 from cli.output import line, progress, show, table
+from policy.learned import Kind
 from policy.registry import Registry
 from policy.rollout import Rollout
 from replay.estimate import Estimate
@@ -49,6 +50,9 @@ def train(  # noqa: PLR0913 - one parameter an option
     held_out: Annotated[
         float, typer.Option(help="Share of the subjects to keep for evaluation.", min=0.0, max=0.95)
     ] = 0.3,
+    kind: Annotated[
+        Kind, typer.Option("--policy", help="What to train; the best so far knows no context.")
+    ] = Kind.CHAIN,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Train a policy on the log and register it.
@@ -64,6 +68,7 @@ def train(  # noqa: PLR0913 - one parameter an option
                 found.registry,
                 now(),
                 held_out_share=held_out,
+                kind=kind,
             )
         left = {reason.value: count for reason, count in found.left.items()}
     version = trained.manifest.version

@@ -11,11 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy.catalog import NO_SEND, Catalog, load_catalog, parse_catalog
-from policy.chain import Chain, Scale
+from policy.chain import Scale
 from policy.errors import (
     CatalogError,
     DamagedModelError,
@@ -24,17 +23,11 @@ from policy.errors import (
 )
 from policy.exploration import Exploration
 from policy.files import sha256_of, sync, write_atomically
-from policy.learning import Student
+from policy.learned import Facts, Kind, Learned, facts_of, kind_of, read, write
 from policy.policies import Fixed, Policy, Uniform
 from policy.rollout import RolloutFile
-from policy.vw import SIZE
 
 MANIFEST = "manifest.json"
-REGRESSION = "regression.vw"
-"""Vowpal Wabbit's own file, from which learning can go on."""
-WEIGHTS = "weights.npy"
-"""Weights and sums of squared gradients, float32, shape (2, 2**18): what serving reads."""
-FILES = (REGRESSION, WEIGHTS)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -61,9 +54,10 @@ class Manifest(BaseModel):
     schema_version: Literal[1] = Field(default=1, alias="schema")
     version: str
     created_at: datetime
+    kind: Kind = Kind.CHAIN
     exploration: Exploration
     interactions: int
-    """How many the regression has learned from."""
+    """How many it has learned from."""
     reward_low: float
     """The lowest reward that it learned from."""
     reward_high: float
@@ -110,8 +104,8 @@ class Registry:
             self._read[version] = _registered_catalog(path, version)
         return self._read[version]
 
-    def register(self, student: Student, training: Training, created_at: datetime) -> Manifest:
-        """Stores what a student has learned under the hash of its content.
+    def register(self, learned: Learned, training: Training, created_at: datetime) -> Manifest:
+        """Stores what was learned under the hash of its content.
 
         Returns:
             Its manifest; of the earlier registration, if the same content was registered before.
@@ -122,7 +116,7 @@ class Registry:
         self._models.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=".new-"))
         try:
-            manifest = _write(student, training, created_at, scratch)
+            manifest = _write(learned, training, created_at, scratch)
             if not _moved(scratch, self._models / manifest.version):
                 return self.manifest(manifest.version)
             sync(self._models)
@@ -131,7 +125,7 @@ class Registry:
         return manifest
 
     def manifest(self, version: str) -> Manifest:
-        """What a registered chain is.
+        """What a registered policy is.
 
         Raises:
             UnknownVersionError: if there is none of this version.
@@ -150,12 +144,12 @@ class Registry:
         return manifest
 
     def manifests(self) -> Iterator[Manifest]:
-        """All registered chains, the oldest first.
+        """All registered policies, the oldest first.
 
         Raises:
             DamagedModelError: if a manifest is not the registered one.
         """
-        versions = (path.name for path in self._models.glob("chain-*"))
+        versions = (path.name for kind in Kind for path in self._models.glob(f"{kind}-*"))
         yield from sorted(map(self.manifest, versions), key=lambda found: found.created_at)
 
     def policy_for(self, version: str, catalog: Catalog) -> Policy:
@@ -172,7 +166,7 @@ class Registry:
         return policy
 
     def policy(self, version: str) -> Policy:
-        """Loads a policy: `uniform`, `fixed/OFFER[/CHANNEL]` or a registered chain.
+        """Loads a policy: `uniform`, `fixed/OFFER[/CHANNEL]` or a registered one.
 
         Raises:
             UnknownVersionError: if there is none of this version.
@@ -183,18 +177,16 @@ class Registry:
             return Uniform()
         if kind == "fixed" and len(rule) in (1, 2) and all(rule):
             return Fixed(*rule)
-        return self._chain(self.manifest(version))
+        return self._registered(self.manifest(version))
 
-    def _chain(self, manifest: Manifest) -> Chain:
+    def _registered(self, manifest: Manifest) -> Policy:
         directory = self._models / manifest.version
         for name, digest in manifest.files.items():
             if not (directory / name).is_file() or sha256_of(directory / name) != digest:
                 raise DamagedModelError(manifest.version, name)
-        weights = np.load(directory / WEIGHTS, allow_pickle=False)
-        if weights.shape != (2, SIZE) or weights.dtype != np.float32:
-            raise DamagedModelError(manifest.version, WEIGHTS)
         scale = Scale(manifest.reward_low, manifest.reward_high, manifest.reward_dispersion)
-        return Chain(manifest.version, weights, manifest.exploration, scale, manifest.interactions)
+        facts = Facts(manifest.exploration, scale, manifest.interactions)
+        return read(manifest.kind, manifest.version, facts, directory)
 
 
 def rules(catalog: Catalog) -> list[str]:
@@ -230,23 +222,22 @@ def _moved(scratch: Path, target: Path) -> bool:
     return True
 
 
-def _write(student: Student, training: Training, created_at: datetime, directory: Path) -> Manifest:
-    """Writes regression, weights and manifest, and makes them survive a power cut."""
-    chain = student.chain
-    student.save(directory / REGRESSION)
-    np.save(directory / WEIGHTS, chain.weights, allow_pickle=False)
-    for name in FILES:
+def _write(learned: Learned, training: Training, created_at: datetime, directory: Path) -> Manifest:
+    """Writes what was learned and its manifest, and makes both survive a power cut."""
+    files, facts = write(learned, directory), facts_of(learned)
+    for name in files:
         sync(directory / name)
     manifest = Manifest(
         version="",
         created_at=created_at,
-        exploration=chain.exploration,
-        interactions=chain.interactions,
-        reward_low=chain.scale.low,
-        reward_high=chain.scale.high,
-        reward_dispersion=chain.scale.dispersion,
+        kind=kind_of(learned),
+        exploration=facts.exploration,
+        interactions=facts.interactions,
+        reward_low=facts.scale.low,
+        reward_high=facts.scale.high,
+        reward_dispersion=facts.scale.dispersion,
         training=training,
-        files={name: sha256_of(directory / name) for name in FILES},
+        files={name: sha256_of(directory / name) for name in files},
     )
     version = _content_version(manifest.model_dump(mode="json", by_alias=True))
     manifest = manifest.model_copy(update={"version": version})
@@ -262,7 +253,8 @@ def _content_version(manifest: dict[str, Any]) -> str:
     """
     content = {key: manifest[key] for key in manifest.keys() - {"version", "created_at"}}
     text = json.dumps(content, sort_keys=True)
-    return f"chain-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    kind = manifest.get("kind", Kind.CHAIN)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _is_plain(version: str) -> bool:

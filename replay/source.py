@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from decisionlog import DecisionLog, LoggedDecision
 from policy.catalog import Catalog
+from policy.learned import is_learned
 from policy.registry import Registry
 from replay.join import Interaction, Left, join
 from replay.log_evaluation import Target
@@ -60,7 +61,7 @@ class Source:
             UnknownRuleError: if it is a rule that the catalog cannot follow.
         """
         policy = self.registry.policy_for(version, self.catalog)
-        if not version.startswith("chain-"):
+        if not is_learned(version):
             return Target(version, policy)
         training = self.registry.manifest(version).training
         return Target(version, policy, lambda decision: is_fresh(training, decision))

@@ -1,16 +1,19 @@
-"""Trains a chain on a log, in one pass after a first look at the rewards."""
+"""Trains a policy on a log, in one pass after a first look at the rewards."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import numpy as np
 
 from decisionlog import Decision
+from policy.best_so_far import BestSoFar
 from policy.catalog import Catalog
 from policy.draw import hashed
 from policy.exploration import Exploration
 from policy.extent import Extent
+from policy.learned import Kind, Learned
 from policy.learning import Student, terms_of
 from policy.registry import Manifest, Registry, Training
 from policy.tokens import example_text
@@ -43,35 +46,37 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
     created_at: datetime,
     *,
     held_out_share: float,
+    kind: Kind = Kind.CHAIN,
     on_progress: Callable[[int], None] | None = None,
 ) -> Trained:
-    """Trains a chain and registers it.
+    """Trains a policy and registers it.
 
     Args:
         interactions: gives them anew for each of `READINGS`, the same ones in the same order.
-        catalog: its reward is what is learned, its exploration what the chain will use.
-        registry: where the chain is stored.
+        catalog: its reward is what is learned, its exploration what the policy will use.
+        registry: where the policy is stored.
         created_at: goes to the manifest.
         held_out_share: share of the subjects to leave for evaluation.
+        kind: of policy.
         on_progress: called with the interactions read since the last call.
 
     Raises:
         NothingToLearnError: if there are no interactions.
     """
     found = _looked_through(_reported(interactions(), on_progress), held_out_share)
-    candidates = _Candidates(catalog.exploration, found.extent)
+    trainee = _TRAINEES[kind](catalog.exploration, found.extent)
     for interaction in _reported(interactions(), on_progress):
         if not is_held_out(interaction.decision, held_out_share):
-            candidates.learn(interaction)
-    best = candidates.best()
+            trainee.learn(interaction)
+    learned, caution = trainee.best()
     training = Training(
         catalog=catalog.version,
         until=found.until.hex(),
         held_out_share=held_out_share,
-        caution=CAUTIONS[best],
+        caution=caution,
     )
-    manifest = registry.register(candidates.students[best], training, created_at)
-    candidates.close()
+    manifest = registry.register(learned, training, created_at)
+    trainee.close()
     return Trained(manifest, found.extent.count, found.held_out)
 
 
@@ -98,6 +103,19 @@ def _looked_through(interactions: Iterable[Interaction], held_out_share: float) 
     return found
 
 
+class _Trainee(Protocol):
+    """Learns from a log, and says what of it is to be kept."""
+
+    def learn(self, interaction: Interaction) -> None:
+        """Learns from an interaction."""
+
+    def best(self) -> tuple[Learned, float]:
+        """What is to be registered, and the caution it learned with."""
+
+    def close(self) -> None:
+        """Frees what was not registered as well."""
+
+
 class _Candidates:
     """Students that learn the same with different caution, and how well each foresaw it."""
 
@@ -119,7 +137,17 @@ class _Candidates:
             self._sums += losses
             self._products += losses[:, None] * losses
 
-    def best(self) -> int:
+    def best(self) -> tuple[Student, float]:
+        """The student to keep, and its caution."""
+        index = self._most_cautious()
+        return self.students[index], CAUTIONS[index]
+
+    def close(self) -> None:
+        """Frees what they hold."""
+        for student in self.students:
+            student.close()
+
+    def _most_cautious(self) -> int:
         """The most cautious of those that foresaw no worse than the best, as far as can be told.
 
         No worse is a mean loss within one standard error of the difference (the rule of Breiman et
@@ -132,10 +160,29 @@ class _Candidates:
         variances = np.maximum(squares / count - differences**2, 0.0)
         return int(np.flatnonzero(differences <= np.sqrt(variances / count))[-1])
 
+
+class _Means:
+    """A best so far, which takes every log as it is: caution would change nothing."""
+
+    def __init__(self, exploration: Exploration, _extent: Extent) -> None:
+        self._policy = BestSoFar(Kind.BEST_SO_FAR, exploration)
+
+    def learn(self, interaction: Interaction) -> None:
+        """Learns from an interaction."""
+        self._policy.learn(interaction.situation, interaction.path, interaction.reward)
+
+    def best(self) -> tuple[BestSoFar, float]:
+        """The policy, and no caution."""
+        return self._policy, 1.0
+
     def close(self) -> None:
-        """Frees what they hold."""
-        for student in self.students:
-            student.close()
+        """Holds nothing that would have to be freed."""
+
+
+_TRAINEES: Mapping[Kind, Callable[[Exploration, Extent], _Trainee]] = {
+    Kind.CHAIN: _Candidates,
+    Kind.BEST_SO_FAR: _Means,
+}
 
 
 def is_held_out(decision: Decision, share: float) -> bool:

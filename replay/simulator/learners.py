@@ -1,8 +1,9 @@
-"""Learners that `sendwise simulate` knows: today's chain and its peers, by name."""
+"""Learners that `sendwise simulate` knows: today's chain, baselines and peers, by name."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from policy.best_so_far import BestSoFar
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learning import Student, terms_of
@@ -11,12 +12,14 @@ from policy.situation import Path, Situation
 from policy.tokens import example_text
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
+from replay.simulator.own import own_policy
 from replay.simulator.peers import Joint, Slots
 
 # The peers may cross all that the chain may: namespaces as in `replay.simulator.lines`.
 CROSSED = "-q co -q cn -q cw -q on -q nw -q ow --cubic con -b 18"
 # A slot sees only its own action: there is nothing else to cross.
 SLOTTED = "-q co -q cn -q cw -b 18"
+BEST_SO_FAR = "best_so_far"
 LOOKS_FROM = 128
 """Outcomes before the chain looks at the rewards' dispersion."""
 MISTAKEN = 1.5
@@ -33,12 +36,17 @@ class Learner(Policy, Protocol):
         """Frees what it holds; it must not be used afterwards."""
 
 
-class Still:
-    """A policy that learns nothing, as a learner."""
+class AsLearner:
+    """Any policy as a learner: it learns if it can, and otherwise stays what it is."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self.version = policy.version
+        self.floor: float | None = getattr(policy, "floor", None)
+
+    @property
+    def version(self) -> str:
+        """See `Policy`."""
+        return self._policy.version
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
@@ -50,16 +58,20 @@ class Still:
 
     def learn(self, situation: Situation, path: Path, reward: float) -> None:
         """See `Learner`."""
+        if hasattr(self._policy, "learn"):
+            self._policy.learn(situation, path, reward)
 
     def close(self) -> None:
         """See `Learner`."""
+        if hasattr(self._policy, "close"):
+            self._policy.close()
 
 
 class OnlineChain:
     """The product's chain, learning at once from each outcome.
 
-    How rewards are scaled has to be known before learning. So it learns all again, as a training run
-    does, when rewards turn out to be other than it took them for; it begins with 0 and 1.
+    How rewards are scaled has to be known before learning. So it learns all again, as a training
+    run does, when rewards turn out to be other than it took them for; it begins with 0 and 1.
     """
 
     version = "chain"
@@ -67,6 +79,7 @@ class OnlineChain:
     def __init__(self, exploration: Exploration | None = None) -> None:
         """Makes an untrained chain, with the catalog's default exploration if none is given."""
         self._exploration = exploration or Exploration()
+        self.floor = self._exploration.floor
         self._student = Student(self._exploration)
         self._extent = Extent()
         self._lived: list[tuple[Situation, Path, float]] = []
@@ -149,7 +162,8 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "ccb": ccb,
     "epsilon": epsilon,
     "no_context": no_context,
-    "uniform": lambda: Still(Uniform()),
+    BEST_SO_FAR: lambda: BestSoFar(BEST_SO_FAR, Exploration()),
+    "uniform": lambda: AsLearner(Uniform()),
 }
 """What makes each learner, by name."""
 
@@ -157,9 +171,15 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
 def make_learner(name: str) -> Learner:
     """A new learner that knows nothing.
 
+    Args:
+        name: one of `LEARNERS`, or `module:Class` for a class of your own.
+
     Raises:
         UnknownLearnerError: if there is none of this name.
+        UnusableLearnerError: if the class cannot be imported or made, or is no policy.
     """
+    if ":" in name:
+        return AsLearner(own_policy(name))
     if name not in LEARNERS:
         raise UnknownLearnerError(name, list(LEARNERS))
     return LEARNERS[name]()

@@ -1,6 +1,6 @@
 """The reference world: tastes, channel habits and active hours, with interactions, as logits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -14,7 +14,14 @@ from policy.features import Features
 from policy.request import Request
 from policy.situation import Path, Situation
 from replay.simulator.errors import check_range
-from replay.simulator.world import SEED_MAX, Encounter, FloatArray, Outcome, round_entropy
+from replay.simulator.world import (
+    SEED_MAX,
+    Encounter,
+    Event,
+    FloatArray,
+    Outcome,
+    round_entropy,
+)
 
 SEGMENTS, HABITS, HOURS = 6, 4, 5
 OFFERS, CHANNELS, WINDOWS = 8, 3, 6
@@ -41,6 +48,15 @@ class Context(NamedTuple):
     def features(self) -> Features:
         """The context as features of a request: categories."""
         return {name: str(value) for name, value in self._asdict().items()}
+
+
+class Table(NamedTuple):
+    """Effects that depend on a few axes alone."""
+
+    axes: tuple[int, ...]
+    """Ascending; those of `tables`."""
+    entries: FloatArray
+    """Shape as the axes have it."""
 
 
 class ReferenceWorld:
@@ -80,7 +96,9 @@ class ReferenceWorld:
 
     def outcome(self, encounter: Encounter, path: Path) -> Outcome:
         """See `World`."""
-        return Outcome(float(uniform(encounter.entropy, "reward") < encounter.truth[path]))
+        if uniform(encounter.entropy, "reward") < encounter.truth[path]:
+            return Outcome(1.0, events=(Event("click", 1.0),))
+        return Outcome(0.0)
 
     def truth(self, situation: Situation) -> FloatArray:
         """See `World`; shape (8, 3, 6)."""
@@ -95,11 +113,15 @@ class ReferenceWorld:
 
 
 def effects(generator: np.random.Generator) -> FloatArray:
-    """What is added to the base, shape (*CONTEXTS, *ACTIONS): tables drawn in this order.
+    """What is added to the base, shape (*CONTEXTS, *ACTIONS): the sum of all tables."""
+    return combined(tables(generator))
+
+
+def tables(generator: np.random.Generator) -> Iterator[Table]:
+    """The tables, drawn in this order.
 
     The axes are segment, habit, hour, offer, channel, window; each table spans the axes it names.
     """
-    total = np.zeros(CONTEXTS + ACTIONS)
     for axes, sd in (
         ((0, 3), 0.9),  # a segment's taste for an offer
         ((1, 4), 0.9),  # a habit's channel
@@ -108,9 +130,16 @@ def effects(generator: np.random.Generator) -> FloatArray:
         ((4, 5), 0.7),  # a channel suits a window
         ((0, 3, 4), 0.4),  # a taste that depends on the channel
     ):
-        shape = [total.shape[axis] for axis in axes]
-        others = [axis for axis in range(total.ndim) if axis not in axes]
-        total += np.expand_dims(generator.normal(0.0, sd, shape), others)
+        shape = [(CONTEXTS + ACTIONS)[axis] for axis in axes]
+        yield Table(axes, generator.normal(0.0, sd, shape))
+
+
+def combined(found: Iterable[Table]) -> FloatArray:
+    """The sum of tables over all axes, shape (*CONTEXTS, *ACTIONS)."""
+    total = np.zeros(CONTEXTS + ACTIONS)
+    for table in found:
+        others = [axis for axis in range(total.ndim) if axis not in table.axes]
+        total += np.expand_dims(table.entries, others)
     return total
 
 

@@ -1,6 +1,7 @@
 """Runs a learner in a world: it chooses, the world answers, it learns."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -63,6 +64,8 @@ class Simulation:
     reward: float
     """Sum of the rewards that the world gave."""
     undelivered: int
+    events: Mapping[str, int]
+    """What subjects did, how often, by the name of the reward."""
     seconds: float
 
     @property
@@ -96,6 +99,7 @@ class Simulation:
             "regret": self.curve[-1].regret,
             "reward": self.reward,
             "undelivered": self.undelivered,
+            "events": dict(self.events),
             "curve": [
                 {"rounds": point.rounds, "captured": point.captured, "regret": point.regret}
                 for point in self.curve[1:]
@@ -140,6 +144,7 @@ def simulate(
         last_tenth=points[LAST_TENTH],
         reward=run.reward,
         undelivered=run.undelivered,
+        events=dict(run.events),
         seconds=clock_s() - started_s,
     )
 
@@ -165,6 +170,7 @@ class _Run:
         self.rounds = 0
         self.reward = 0.0
         self.undelivered = 0
+        self.events = Counter[str]()
         self._sums = np.zeros(3)
 
     def point(self) -> Point:
@@ -177,6 +183,7 @@ class _Run:
         self._sums += truth[path], np.nanmean(truth), np.nanmax(truth)
         outcome = self._world.outcome(encounter, path)
         self.reward += outcome.reward
+        self.events.update(event.name for event in outcome.events)
         if outcome.delivered:
             at_round = self.rounds + outcome.delay_rounds
             heappush(

@@ -13,10 +13,10 @@ from replay.simulator.world import FloatArray
 
 
 class FiniteWorld(Protocol):
-    """A world of finitely many situations, all equally likely, that never changes."""
+    """A world of finitely many situations, all equally likely over its whole course."""
 
     def situations(self) -> tuple[Situation, ...]:
-        """All situations."""
+        """All situations; one that comes twice as often stands there twice."""
 
     def truth(self, situation: Situation) -> FloatArray:
         """See `World.truth`."""
@@ -43,7 +43,10 @@ class Oracle:
 
 
 def policy_value(world: FiniteWorld, policy: Policy) -> float:
-    """Expected reward of a decision by a policy: the mean over situations of Σ π(a|x) r(x, a)."""
+    """Expected reward of a decision by a policy: the mean over situations of Σ π(a|x) r(x, a).
+
+    Exact, without any simulation; of a policy as it is now, so that it must not learn meanwhile.
+    """
     return _mean(_value(policy, one, world.truth(one)) for one in world.situations())
 
 

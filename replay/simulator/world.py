@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +29,29 @@ class Encounter:
     policy, is keyed by them and by the draw's purpose, so that all policies meet the same luck."""
 
 
+class Event(NamedTuple):
+    """Something that a subject did, as a delivery system reports it."""
+
+    name: str
+    """One of the rewards that the world's catalog weighs."""
+    value: float
+    """In units of this reward, before any weight."""
+    delay_rounds: int = 0
+    """Rounds that pass before it happens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What followed a choice."""
 
     reward: float
-    """The sum of all rewards, known once the attribution window has closed."""
+    """What the events are worth together, known once the attribution window has closed."""
     delivered: bool = True
     """False if nothing was sent: then there is nothing to learn from, and the reward is 0."""
     delay_rounds: int = 0
-    """Rounds that pass before the outcome is known."""
+    """Rounds that pass before the attribution window has closed."""
+    events: tuple[Event, ...] = ()
+    """All that happened, each within the attribution window, in no order."""
 
 
 class World(Protocol):

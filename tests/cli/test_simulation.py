@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
 from replay.simulator import LEARNERS, ReferenceWorld, make_learner, simulate
+from replay.simulator.errors import PictureFormatError
+from replay.simulator.trial import CASES, STATEMENTS
 
 
 def _simulate(*options: str) -> str:
@@ -61,3 +64,51 @@ def test_unknown_names_end_the_command_with_one_line(options: tuple[str, str], k
     assert repr(options[1]) in result.stderr
     assert known in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_says_what_holds() -> None:
+    """A policy that keeps all promises passes, property by property."""
+    lines = _simulate("--policy", "best_so_far", "--check").splitlines()
+    assert [line.split() for line in lines[1:-1]] == [[name, "held"] for name in STATEMENTS]
+    assert lines[-1] == f"best_so_far conforms, in {CASES} situations"
+
+
+def test_check_ends_with_1_where_something_does_not_hold() -> None:
+    """A broken class of one's own fails, and text and JSON say in what."""
+    options = ["simulate", "--policy", "tests.replay.simulator.broken:Boundless", "--check"]
+    text = CliRunner().invoke(app, options)
+    assert text.exit_code == 1
+    assert "values: Values are there for all actions of a stage" in text.stdout
+    told = CliRunner().invoke(app, [*options, "--format", "json"])
+    assert told.exit_code == 1
+    found = json.loads(told.stdout)
+    assert found["conforms"] is False
+    failed = {one["name"] for one in found["properties"] if not one["held"]}
+    assert failed == {"values", "hostile"}
+
+
+def test_several_policies_stand_by_name() -> None:
+    """Each has what it has alone, under its name; text has a table and a line for each."""
+    options = ("--rounds", "40", "--policy", "uniform", "--policy", "best_so_far")
+    told = json.loads(_simulate(*options, "--format", "json"))
+    assert list(told["policies"]) == ["uniform", "best_so_far"]
+    alone = json.loads(_simulate(*options[:4], "--format", "json"))
+    speed = "rounds_per_second"
+    assert {**told["policies"]["uniform"], speed: 0} == {**alone, speed: 0}
+    text = _simulate(*options)
+    assert text.index("uniform captured") < text.index("best_so_far captured")
+
+
+def test_plot_writes_a_picture(tmp_path: Path) -> None:
+    """The curves are in the file, and all else is printed as without it."""
+    path = tmp_path / "curves.svg"
+    lines = _simulate("--rounds", "40", "--policy", "uniform", "--plot", str(path)).splitlines()
+    assert lines[-1].startswith("uniform captured")
+    assert path.read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_a_picture_of_unknown_kind_is_refused_before_the_run(tmp_path: Path) -> None:
+    """Nobody waits for a run whose picture cannot be drawn."""
+    options = ["simulate", "--rounds", "1000000000", "--plot", str(tmp_path / "curves.gif")]
+    result = CliRunner().invoke(app, options)
+    assert isinstance(result.exception, PictureFormatError)

@@ -23,7 +23,7 @@ TRIED = [
     (page, command)
     for page in documents()
     for command in page.commands("sendwise")
-    if command.output and set(command.words) & {"check", "--table"}
+    if command.output and set(command.words) & {"check", "--check", "--table"}
 ]
 
 
@@ -103,7 +103,7 @@ def test_blocks_of_data_are_well_formed(page: Document) -> None:
 @pytest.mark.parametrize(("page", "command"), TRIED, ids=str)
 def test_shown_output_is_what_is_printed(page: Document, command: Command, tmp_path: Path) -> None:
     """Commands on files that the document itself shows print what it shows."""
-    for fence in page.fences("csv") + page.fences("toml"):
+    for fence in [one for kind in ("csv", "python", "toml") for one in page.fences(kind)]:
         if fence.saved_as:
             (tmp_path / fence.saved_as).write_text(fence.text, encoding="utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")

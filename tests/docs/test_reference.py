@@ -1,6 +1,7 @@
 """The reference tables are complete: keys, defaults, ranges, mistakes, reasons, options."""
 
 import re
+from collections import defaultdict
 
 import pytest
 import typer
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from benchmarks import size
 from cli.main import app
 from decisionlog.contacts import STANDING_DAYS, STANDING_LENGTH_MAX
 from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, parse_catalog
@@ -16,6 +18,7 @@ from policy.errors import CatalogError
 from policy.features import CATEGORY_BYTES_MAX, FEATURES_MAX, NAME_BYTES_MAX, NUMBER_MAX
 from policy.request import AHEAD_DAYS_MAX
 from replay.estimators import ESTIMATORS
+from replay.simulator.trial import STATEMENTS
 from replay.verdict import (
     ESS_REFUSE,
     ESS_WARN,
@@ -185,6 +188,22 @@ def test_every_option_of_serve_is_documented() -> None:
     options = [option for row in rows for option in re.findall(r"`(--[\w-]+)`", row[0])]
     serve = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
     assert sorted(options) == sorted(one.opts[0] for one in serve.params)
+
+
+def test_costs_are_told_for_every_size() -> None:
+    """The table of costs has the sizes and the columns of the benchmark that makes it."""
+    lines = re.findall(r"^\|.*\|$", size.table(defaultdict(float)), re.MULTILINE)
+    columns = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert f"| {' | '.join(columns[0])} |" in OPERATIONS.prose
+    rows = OPERATIONS.tables("Cost against size")[0]
+    assert [row[0] for row in rows] == [row[0] for row in columns[2:]]
+    assert {len(row) for row in rows} == {len(columns[0])}
+
+
+def test_every_property_of_policies_is_documented() -> None:
+    """The table of properties has what the conformance kit checks, in its words and order."""
+    rows = EVALUATION.tables("A policy of your own")[0]
+    assert [(code_of(name), statement) for name, statement in rows] == [*STATEMENTS.items()]
 
 
 def test_every_command_is_in_the_readme() -> None:

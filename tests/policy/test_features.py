@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -97,6 +98,13 @@ def number_read(model: Regression, number: float) -> float:
 def test_escaping_is_injective(left: str, right: str) -> None:
     """Two texts have the same escape only if they are the same text."""
     assert (escape(left) == escape(right)) == (left == right)
+
+
+@given(st.one_of(texts, st.text()))
+def test_an_escape_can_be_read_back(text: str) -> None:
+    """Undoing the escape gives the text again: no two texts, however strange, share one."""
+    read = unquote_to_bytes(escape(text)).decode(errors="surrogatepass")
+    assert read == text
 
 
 @given(escapes, escapes)

@@ -1,7 +1,6 @@
 """One Vowpal Wabbit regression: readable weights, exact files, flat memory, no bad target."""
 
 import math
-import os
 import threading
 from collections.abc import Iterator
 from itertools import combinations, product
@@ -26,6 +25,7 @@ from policy.vw import (
     token_hash,
 )
 from tests.policy.models import Lesson, lessons
+from tests.resources import resident_bytes
 
 RATE = 0.2
 # An example that is never finished keeps some kilobytes: the short run would leak 60 MiB or more.
@@ -67,12 +67,6 @@ def place(*tokens: tuple[str, str]) -> int:
     for namespace, text in tokens:
         hashed = hashed * FNV_PRIME ^ token_hash(namespace, text)
     return (hashed & HASH_MASK) >> STRIDE_SHIFT
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_new_model_expects_even_odds(model: Regression) -> None:

@@ -1,17 +1,29 @@
 """The campaign world changes as it says, and its truth is what its outcomes come to."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
+from decisionlog import LoggedDecision, Reward
 from policy.eligibility import is_no_send
 from policy.situation import Situation
-from replay.simulator import CampaignWorld, Encounter, Oracle, make_learner, simulate
-from replay.simulator.campaign import DAYS, DELAY_ROUNDS, NEW_OFFERS_DAY, UNDELIVERED
+from replay.join import reward_of
+from replay.simulator import CampaignWorld, Encounter, Oracle, Outcome, make_learner, simulate
+from replay.simulator.campaign import (
+    DAYS,
+    DELAY_ROUNDS,
+    NEW_OFFERS_DAY,
+    RESEMBLANCE,
+    THEMES,
+    UNDELIVERED,
+)
 from replay.simulator.errors import OutOfRangeError
-from replay.simulator.learners import LEARNERS, Still
+from replay.simulator.learners import LEARNERS, AsLearner
 from replay.simulator.reference import Context, context_of
+from tests.decisionlog.samples import DECISION
 from tests.policy.conformance import assert_conforms, paths
 
 BEFORE = (0, NEW_OFFERS_DAY - 1)
@@ -83,19 +95,97 @@ def test_outcomes_come_to_the_truth(path: tuple[int, int, int]) -> None:
     assert {outcome.delay_rounds for outcome in outcomes if outcome.delivered} == {DELAY_ROUNDS}
 
 
+def test_events_are_worth_the_reward() -> None:
+    """What a server would count for the reported events is what the world says they are worth."""
+    world = CampaignWorld(0.0, 4, day_rounds=1000)
+    encounter = _first_of_day(world, 0)
+    seen = Counter[str]()
+    for each in _luck(encounter.situation, encounter.truth, 3000):
+        outcome = world.outcome(each, (3, 1, 5))
+        seen.update(event.name for event in outcome.events)
+        assert outcome.reward == reward_of(_logged(outcome, world), world.catalog.reward)
+    assert set(seen) == set(world.catalog.reward.weights)
+
+
+def _logged(outcome: Outcome, world: CampaignWorld) -> LoggedDecision:
+    """The events as the log has them, a round a thousandth of a day."""
+    at_ms, round_ms = DECISION.decided_at_ms, 86_400_000 // world.day_rounds
+    rewards = tuple(
+        Reward(DECISION.decision_id, str(number), event.name, event.value, moment, moment)
+        for number, event in enumerate(outcome.events)
+        for moment in [at_ms + event.delay_rounds * round_ms]
+    )
+    return LoggedDecision(DECISION, (), rewards)
+
+
+def test_events_come_late_and_within_the_attribution_window() -> None:
+    """Each reward has its own delay; an order never comes before its click."""
+    world = CampaignWorld(0.0, 4)
+    encounter = _first_of_day(world, 0)
+    delays: dict[str, set[int]] = {}
+    for each in _luck(encounter.situation, encounter.truth, 3000):
+        late = {one.name: one.delay_rounds for one in world.outcome(each, (3, 1, 5)).events}
+        for name, delay in late.items():
+            delays.setdefault(name, set()).add(delay)
+        if "order" in late:
+            assert late["order"] >= late["click"]
+    assert all(0 <= min(each) < max(each) < DELAY_ROUNDS for each in delays.values())
+    assert len({max(each) for each in delays.values()}) == 3
+
+
+def test_offers_of_a_theme_resemble_each_other() -> None:
+    """Over many worlds, effects correlate within themes as stated, and not at all beyond."""
+    worlds = [CampaignWorld(0.0, seed, day_rounds=1) for seed in range(120)]
+    tastes = np.asarray([_tastes(world) for world in worlds])  # worlds × segments, offers
+    found = np.corrcoef(tastes.reshape(-1, 8).T)
+    for offer in range(8):
+        for other in range(offer):
+            expected = RESEMBLANCE if offer % THEMES == other % THEMES else 0.0
+            assert abs(found[offer, other] - expected) < 0.12
+    # As large as in the reference world: 0.9² of taste, 0.4² / 3 of taste by channel.
+    assert tastes.std() == pytest.approx((0.9**2 + 0.4**2 / 3) ** 0.5, rel=0.1)
+
+
+def _tastes(world: CampaignWorld) -> np.ndarray:
+    """What tells segments apart in each offer, shape (segments, offers), as logits of day 0."""
+    logits = np.asarray(logit(world._day(0).clicks).mean(axis=(1, 2, 4, 5)))
+    return np.asarray((logits - logits.mean(axis=0)) * (6 / 5) ** 0.5)
+
+
+def test_features_tell_the_theme() -> None:
+    """Every offer says its theme, and each new offer has older ones of the same."""
+    offers = CampaignWorld().catalog.offers
+    themes = {name: offer.features["theme"] for name, offer in offers.items()}
+    assert set(themes.values()) == {"theme_0", "theme_1", "theme_2"}
+    old = {themes[f"offer_{index}"] for index in range(6)}
+    assert {themes["offer_6"], themes["offer_7"]} <= old
+
+
+def test_the_situations_are_those_of_all_days() -> None:
+    """Each day's contexts are there once, with the truth of that day."""
+    world = CampaignWorld(0.0, 3)
+    found = world.situations()
+    assert len(found) == DAYS * 120
+    assert len({one.grid.start_ms for one in found}) == DAYS
+    assert len(found[0].tree) == 7
+    assert len(found[-1].tree) == 9
+    encounter = _first_of_day(world, 4)
+    assert any(one is encounter.situation for one in found)
+
+
 def test_nothing_comes_of_not_sending() -> None:
     """No send is always carried out, and never earns or costs anything."""
     world = CampaignWorld(0.0, 4)
     encounter = _first_of_day(world, 0)
     for each in _luck(encounter.situation, encounter.truth, 200):
         outcome = world.outcome(each, (6, 0, 0))
-        assert (outcome.reward, outcome.delivered) == (0.0, True)
+        assert (outcome.reward, outcome.delivered, outcome.events) == (0.0, True, ())
 
 
 def test_where_clicks_are_rare_not_sending_is_best() -> None:
     """If nobody ever clicks, unsubscriptions make every message a loss, and the oracle knows."""
     world = CampaignWorld(-20.0, 0, day_rounds=10)
-    oracle = simulate(world, Still(Oracle(world.truth)), 300)
+    oracle = simulate(world, AsLearner(Oracle(world.truth)), 300)
     assert oracle.captured == 1.0
     assert oracle.reward == 0.0
     assert oracle.undelivered == 0

@@ -12,7 +12,7 @@ from policy.choice import choose
 from policy.policies import Uniform
 from replay.simulator import Oracle, Outcome, ReferenceWorld, make_learner, simulate
 from replay.simulator.errors import OutOfRangeError
-from replay.simulator.learners import LEARNERS, Still
+from replay.simulator.learners import LEARNERS, AsLearner
 from replay.simulator.run import POINTS, Simulation
 from replay.simulator.world import ROUNDS_MAX
 from tests.replay.simulator.worlds import Notebook, ScriptedWorld
@@ -33,7 +33,7 @@ def _run(name: str, rounds: int, seed: int = 1) -> Simulation:
 def test_the_oracle_captures_1_from_the_first_round() -> None:
     """Whatever it meets, the oracle misses nothing."""
     world = ReferenceWorld(-3.2, 4)
-    result = simulate(world, Still(Oracle(world.truth)), 500)
+    result = simulate(world, AsLearner(Oracle(world.truth)), 500)
     assert result.captured == 1.0
     assert result.captured_last_tenth == 1.0
     assert all(point.regret == 0.0 for point in result.curve)
@@ -67,7 +67,7 @@ def test_the_sums_are_those_of_the_choices() -> None:
     for encounter in world.encounters(300):
         path = choose(Uniform(), encounter.situation, encounter.entropy).path
         sums += encounter.truth[path], encounter.truth.mean(), encounter.truth.max()
-    last = simulate(world, Still(Uniform()), 300).curve[-1]
+    last = simulate(world, AsLearner(Uniform()), 300).curve[-1]
     assert (last.chosen, last.mean, last.best) == pytest.approx(sums.tolist(), rel=1e-12)
     assert last.captured == pytest.approx((sums[0] - sums[1]) / (sums[2] - sums[1]))
 
@@ -76,7 +76,7 @@ def test_the_sums_are_those_of_the_choices() -> None:
 @given(st.integers(1, 130))
 def test_the_curve_leads_from_the_start_to_the_end(rounds: int) -> None:
     """Points ascend from 0 to all rounds; regret never falls; the last tenth is never empty."""
-    result = simulate(ReferenceWorld(), Still(Uniform()), rounds)
+    result = simulate(ReferenceWorld(), AsLearner(Uniform()), rounds)
     steps = [point.rounds for point in result.curve]
     assert steps[0] == 0
     assert steps[-1] == result.rounds == rounds
@@ -144,7 +144,7 @@ def test_what_was_not_delivered_is_counted_and_not_learned() -> None:
 def test_a_number_of_rounds_out_of_range_is_refused(rounds: int) -> None:
     """Nothing runs, and the error names the limits."""
     with pytest.raises(OutOfRangeError) as refused:
-        simulate(ReferenceWorld(), Still(Uniform()), rounds)
+        simulate(ReferenceWorld(), AsLearner(Uniform()), rounds)
     assert (refused.value.setting, refused.value.value) == ("rounds", rounds)
 
 

@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.policies import Fixed, Uniform
+from policy.choice import choose
+from policy.policies import Fixed, Policy, Uniform
 from replay.simulator import (
+    CampaignWorld,
     Oracle,
     ReferenceWorld,
     best_value,
@@ -16,6 +18,7 @@ from replay.simulator import (
     policy_value,
 )
 from tests.policy.conformance import assert_conforms
+from tests.replay.simulator.broken import Sound
 from tests.replay.simulator.worlds import Leaning, joint_pmf
 
 WORLD = ReferenceWorld(-3.2, 1)
@@ -69,6 +72,21 @@ def test_a_longer_trained_chain_is_worth_more() -> None:
     learner.close()
     assert values[0] == pytest.approx(mean_value(world), rel=1e-9)
     assert captured(values[1], mean_value(world), best_value(world)) > 0.2
+
+
+@pytest.mark.parametrize("world", [ReferenceWorld(-1.0, 1), CampaignWorld(-1.0, 1, day_rounds=500)])
+@pytest.mark.parametrize("policy", [Sound(), Uniform(), Fixed("offer_2", "channel_1")])
+def test_a_simulation_converges_to_the_exact_value(
+    world: ReferenceWorld | CampaignWorld, policy: Policy
+) -> None:
+    """The mean reward of 10,000 rounds lies within its error of the value by the formula."""
+    rewards = [
+        world.outcome(each, choose(policy, each.situation, each.entropy).path).reward
+        for each in world.encounters(10_000)
+    ]
+    error = np.std(rewards) / len(rewards) ** 0.5
+    assert abs(np.mean(rewards) - policy_value(world, policy)) < 4 * error
+    assert policy_value(world, Oracle(world.truth)) - np.mean(rewards) > 8 * error
 
 
 def test_the_oracle_conforms() -> None:

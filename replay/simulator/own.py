@@ -1,0 +1,52 @@
+"""Policies that somebody else wrote, by `module:Class`."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from policy.policies import Policy
+from replay.simulator.errors import UnusableLearnerError
+
+NEEDED = ("pmf", "values", "version")
+
+
+def own_policy(spec: str) -> Policy:
+    """Makes a policy of a class that is importable from the working directory.
+
+    Args:
+        spec: `module:Class`, such as `ours:Cautious` or `pricing.policies:Cautious`; the class is
+            called without arguments.
+
+    Raises:
+        UnusableLearnerError: if there is no such module or class, if one of them raises, or if what
+            was made lacks a part of `policy.policies.Policy`.
+    """
+    made = _called(spec, _found(spec))
+    missing = [name for name in NEEDED if not hasattr(made, name)]
+    if missing:
+        raise UnusableLearnerError(spec, f"a policy has {', '.join(missing)} as well")
+    return made
+
+
+def _found(spec: str) -> Callable[[], Policy]:
+    module_name, _, name = spec.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # whatever somebody's module raises
+        problem = f"importing {module_name!r} raised {type(error).__name__}: {error}"
+        raise UnusableLearnerError(spec, problem) from error
+    found: Callable[[], Policy] | None = getattr(module, name, None)
+    if not callable(found):
+        raise UnusableLearnerError(spec, f"{module_name!r} has no class {name!r}")
+    return found
+
+
+def _called(spec: str, make: Callable[[], Policy]) -> Policy:
+    try:
+        return make()
+    except Exception as error:  # whatever somebody's class raises
+        problem = f"calling it raised {type(error).__name__}: {error}"
+        raise UnusableLearnerError(spec, problem) from error
