@@ -9,15 +9,18 @@ import vowpalwabbit
 from policy.catalog import Catalog, parse_catalog
 from policy.choice import choose
 from policy.eligibility import eligibility
-from policy.examples import shared_text
 from policy.exploration import Exploration
-from policy.learning import untrained
+from policy.features import Features, token_text
+from policy.learning import Student
+from policy.policies import Uniform
 from policy.request import Request, check_request
 from policy.situation import Situation
+from policy.tokens import context_tokens
 
 REPETITIONS = 5
 NOW_MS = 1_800_000_000_000
-FEATURES = {f"feature_{index}": float(index) for index in range(10)}
+FEATURES = {f"feature_{index}": float(index) for index in range(8)}
+LESSONS = 2_000
 
 
 def run() -> dict[str, float]:
@@ -49,14 +52,30 @@ def catalog(offers: int, channels: int, windows: int) -> Catalog:
 
 def chooser(content: Catalog) -> Callable[[int], object]:
     """The product's whole path from a request to a choice."""
-    chain = untrained(Exploration())
+    chain = taught(content).chain
 
     def run_once(turn: int) -> object:
-        request = Request(NOW_MS, "Europe/Berlin", {**FEATURES, "turn": float(turn % 7)})
+        request = asked(turn)
         check_request(request, content)
         return choose(chain, eligibility(request, content).situation, turn * 7919)
 
     return run_once
+
+
+def asked(turn: int) -> Request:
+    """A request with ten features; equal ones come again now and then, as in a campaign."""
+    features: Features = {**FEATURES, "turn": float(turn % 7), "plan": f"plan_{turn % 11}"}
+    return Request(NOW_MS + turn * 1000, "Europe/Berlin", features)
+
+
+def taught(content: Catalog) -> Student:
+    """A student that has learned from random choices."""
+    student = Student(Exploration())
+    for turn in range(LESSONS):
+        situation = eligibility(asked(turn), content).situation
+        path = choose(Uniform(), situation, turn).path
+        student.learn(situation, path, float(turn % 5 == 0))
+    return student
 
 
 def joint_chooser(content: Catalog) -> Callable[[int], object]:
@@ -64,9 +83,8 @@ def joint_chooser(content: Catalog) -> Callable[[int], object]:
     workspace = vowpalwabbit.Workspace("--cb_explore_adf --squarecb -q ca -b 18 --quiet")
 
     def run_once(turn: int) -> object:
-        request = Request(NOW_MS, "Europe/Berlin", {**FEATURES, "turn": float(turn % 7)})
-        situation = eligibility(request, content).situation
-        lines = [f"shared {shared_text(situation, ())}", *joint_lines(situation)]
+        situation = eligibility(asked(turn), content).situation
+        lines = [f"shared |c {token_text(context_tokens(situation))}", *joint_lines(situation)]
         return workspace.predict(lines)
 
     return run_once
@@ -75,7 +93,7 @@ def joint_chooser(content: Catalog) -> Callable[[int], object]:
 def joint_lines(situation: Situation) -> list[str]:
     """Every action of a tree as a line."""
     return [
-        f"|a {situation.catalog.offer_tokens[offer.offer]} "
+        f"|a {token_text(situation.catalog.offer_tokens[offer.offer])} "
         f"channel={channel.channel} window={window}"
         for offer in situation.tree
         for channel in offer.channels

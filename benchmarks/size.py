@@ -17,10 +17,10 @@ from typing import Final
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from benchmarks.choice import FEATURES, NOW_MS, catalog
+from benchmarks.choice import asked, catalog
 from policy.choice import choose
 from policy.eligibility import eligibility
-from policy.request import Request, check_request
+from policy.request import check_request
 from policy.situation import Situation
 from replay.simulator import Learner, make_learner
 
@@ -60,7 +60,7 @@ def measure(offers: int) -> dict[str, float]:
 
         def situation() -> tuple[Situation, int]:
             turn = next(turns)
-            request = Request(NOW_MS, "Europe/Berlin", {**FEATURES, "turn": float(turn % 7)})
+            request = asked(turn)
             check_request(request, content)
             return eligibility(request, content).situation, turn * 7919
 

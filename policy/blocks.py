@@ -60,7 +60,7 @@ def cross(first: int, second: int) -> int:
 @compiled
 def term(table: Table, precision: float, hashed: int, factor: float) -> float:
     """What one weight adds."""
-    entry = table[hashed >> STRIDE_SHIFT]
+    entry = float(table[hashed >> STRIDE_SHIFT])
     if precision > 0.0:
         return factor * factor / (precision + entry)
     return factor * entry

@@ -24,8 +24,8 @@ class Scale(NamedTuple):
     high: float
     """Above `low`."""
     dispersion: float = 1.0
-    """Variance of the rewards, as a share of what it would be if each were the lowest or the highest
-    one with the same mean; above 0, at most 1."""
+    """Variance of the rewards, as a share of what it would be if each were the lowest or the
+    highest one with the same mean; above 0, at most 1."""
 
     def share(self, reward: float) -> float:
         """A reward as a number from 0 to 1; what lies outside counts as the nearest end."""

@@ -39,7 +39,7 @@ def _keep() -> bool:
         except OSError:
             continue
         if os.access(directory, os.W_OK):
-            numba.config.CACHE_DIR = str(directory)
+            setattr(numba.config, "CACHE_DIR", str(directory))  # noqa: B010 - it has no type
             return True
     return False
 

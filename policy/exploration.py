@@ -68,7 +68,8 @@ def all_finite(numbers: FloatArray) -> bool:
 def with_floor(pmf: FloatArray, floor: float) -> FloatArray:
     """Spreads a share of a pmf evenly, and makes it sum to 1 again where rounding has left it."""
     mixed = (1.0 - floor) * pmf + floor / len(pmf)
-    return mixed / mixed.sum()
+    mixed /= mixed.sum()
+    return mixed
 
 
 def _matching(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:

@@ -13,8 +13,10 @@ from policy.sides import Choices, choices
 from policy.situation import OfferNode, Tree
 
 MASK_BITS = 64
-NODES_KEPT = 262_144
+NODES_KEPT = 65_536
 """Nodes of all layouts that are kept for a catalog: some hundred bytes each."""
+OVERHEAD_NODES = 64
+"""What a layout takes beside its nodes, in nodes."""
 CATALOGS_KEPT = 16
 
 
@@ -44,7 +46,7 @@ class Layouts:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._kept = IdentityCache(self._made, NODES_KEPT, lambda found: len(found.nodes.channels))
+        self._kept = IdentityCache(self._made, NODES_KEPT, _size)
 
     def __call__(self, tree: Tree) -> Layout:
         """The layout of a tree."""
@@ -58,6 +60,10 @@ class Layouts:
             choices("o", [tokens.offer_tokens[node.offer] for node in tree]),
             choices("n", [tokens.channel_tokens[name] for name in names]),
         )
+
+
+def _size(layout: Layout) -> int:
+    return OVERHEAD_NODES + len(layout.nodes.channels)
 
 
 layouts = IdentityCache(Layouts, CATALOGS_KEPT)

@@ -86,4 +86,5 @@ def best_probabilities(logits: FloatArray, errors: FloatArray) -> FloatArray:
         for action in range(len(logits)):
             if below[action] > 0.0:
                 mass[action] += within[action] * (product / below[action])
-    return mass / mass.sum()
+    mass /= mass.sum()
+    return mass

@@ -93,7 +93,7 @@ def is_eligible(nodes: Nodes, node: int, window: int) -> bool:
 def window_logit(parts: Parts, offer: int, channel: int, window: int) -> float:
     """What a send window adds to its offer and channel."""
     pairs = parts.channel_windows[channel, window] + parts.offer_windows[offer, window]
-    return parts.windows[window] + pairs
+    return float(parts.windows[window] + pairs)
 
 
 @compiled

@@ -23,8 +23,8 @@ from policy.vw import Weights
 
 # More context must not mean more exploration: the prior precision grows with it.
 CONTEXT_TOKENS_PER_PRECISION = 3
-TIMINGS_KEPT = 4_000_000
-"""Numbers in all timings that are kept for a model: 32 MB."""
+TIMINGS_KEPT = 1_000_000
+"""Numbers in all timings that are kept for a model: 8 MB."""
 
 
 class Scorer:

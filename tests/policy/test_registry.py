@@ -14,14 +14,16 @@ from policy.chain import Chain, Scale
 from policy.choice import choose
 from policy.errors import CatalogError, DamagedModelError, UnknownRuleError, UnknownVersionError
 from policy.exploration import Exploration
+from policy.learned import REGRESSION, WEIGHTS
 from policy.learning import Student
 from policy.policies import Fixed, Uniform
-from policy.registry import FILES, Manifest, Registry, Training, rules
+from policy.registry import Manifest, Registry, Training, rules
 from tests.policy.catalogs import FULL, MINIMAL, full
 from tests.policy.conformance import stages
 from tests.shop import situation
 
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
+FILES = (REGRESSION, WEIGHTS)
 TRAINING = Training(catalog="catalog-1", until="0" * 32, held_out_share=0.5, caution=2.0)
 SCALE = Scale(-4.0, 4.0, 0.1)
 HOSTILE_VERSIONS = [

@@ -26,9 +26,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         yield past
 
 
-def trained(
-    past: History, *, held_out: float = 0.3, registry: Registry | None = None
-) -> Trained:
+def trained(past: History, *, held_out: float = 0.3, registry: Registry | None = None) -> Trained:
     """Trains on the whole log."""
     source = past.source()
     return train(
