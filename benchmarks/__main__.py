@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import choice, commit, learning, serving, size, telemetry
+from benchmarks import choice, commit, learning, serving, size, telemetry, training
 
 RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
@@ -18,8 +18,9 @@ BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "serving": serving.run,
     "size": size.run,
     "telemetry": telemetry.run,
+    "training": training.run,
 }
-PACKAGES = ("grpcio", "lmdb", "numpy", "protobuf", "vowpalwabbit")
+PACKAGES = ("grpcio", "lmdb", "numba", "numpy", "protobuf", "vowpalwabbit")
 
 
 def main(names: list[str]) -> None:

@@ -32,7 +32,6 @@ from replay.gate import gate
 from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
 from replay.predictions import Predictions
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
-from replay.train import READINGS as TRAIN_READINGS
 from replay.train import train as train_chain
 
 Estimators = Annotated[
@@ -60,15 +59,16 @@ def train(  # noqa: PLR0913 - one parameter an option
     It answers nobody before `sendwise promote` puts it into force.
     """
     with source(data, Scope(catalog, as_of, since, until)) as found:
-        total = found.log.counts().decisions * TRAIN_READINGS
+        total = 2 * found.log.counts().decisions  # each is read, and then learned
         with progress("Training", total) as advance:
             trained = train_chain(
-                lambda: found.interactions(advance),
+                found.interactions(advance),
                 found.catalog,
                 found.registry,
                 now(),
                 held_out_share=held_out,
                 kind=kind,
+                on_progress=advance,
             )
         left = {reason.value: count for reason, count in found.left.items()}
     version = trained.manifest.version

@@ -1,7 +1,7 @@
 """How a chain learns: Vowpal Wabbit takes an example, and its changed weights are read back."""
 
 from functools import reduce
-from math import exp, isfinite, log1p, sqrt
+from math import exp, isfinite, log1p, prod, sqrt
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -125,8 +125,10 @@ class Student:
 
 
 def terms_of(situation: Situation, path: Path) -> int:
-    """How many weights the example of an action has."""
-    return len(touched(situation, path))
+    """How many weights the example of an action has, were there no collisions."""
+    sizes = {name: len(tokens) for name, tokens in example_sides(situation, path).items()}
+    crosses = [prod([sizes[name] for name in cross]) for cross in (*PAIRS, *TRIPLES)]
+    return 1 + sum(sizes.values()) + sum(crosses)
 
 
 def touched(situation: Situation, path: Path) -> IntArray:

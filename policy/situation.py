@@ -7,6 +7,10 @@ from typing import NamedTuple, Protocol
 
 from policy.catalog import Catalog
 from policy.features import Features
+from policy.identity import IdentityCache
+
+NODES_KEPT = 65_536
+"""Nodes of all recorded trees that are kept: most records of a log share theirs."""
 
 
 class Stage(IntEnum):
@@ -157,13 +161,25 @@ def situation_of(record: Recorded, catalog: Catalog) -> Situation:
     """What the policy saw when it made a stored decision."""
     grid = record.grid
     windows = Grid(grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes)
-    tree = tuple(
-        OfferNode(offer, tuple(ChannelNode(*channel) for channel in channels))
-        for offer, channels in record.tree
-    )
-    return Situation(catalog, record.features, record.offer_features, windows, tree)
+    return Situation(catalog, record.features, record.offer_features, windows, _named(record.tree))
 
 
 def bits(mask: int) -> tuple[int, ...]:
     """Positions of the bits that are set, ascending."""
     return tuple(index for index in range(mask.bit_length()) if mask >> index & 1)
+
+
+def _named_tree(tree: PlainTree) -> Tree:
+    return tuple(
+        [
+            OfferNode(offer, tuple([ChannelNode(*channel) for channel in channels]))
+            for offer, channels in tree
+        ]
+    )
+
+
+def _size(tree: Tree) -> int:
+    return sum([1 + len(offer.channels) for offer in tree])
+
+
+_named = IdentityCache(_named_tree, NODES_KEPT, _size)

@@ -28,7 +28,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 def _trained(past: History, registry: Registry | None = None) -> Trained:
     source = past.source()
     return train(
-        source.interactions,
+        source.interactions(),
         source.catalog,
         registry or past.registry,
         at(LATER_MS),

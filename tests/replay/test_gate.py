@@ -24,7 +24,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
     """A trained one, judged on what it has not learned from; the prediction covers the truth."""
     source = lived.source()
     manifest = train(
-        source.interactions, source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
+        source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
     found = gate(source.interactions, source.target(manifest.version), Target("uniform", Uniform()))
     assert found.passed
@@ -40,7 +40,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
 def test_luck_does_not_pass(lived: History) -> None:
     """Both offers earn the same on average: whatever the log shows is within its interval."""
     found = gate(
-        lived.source().interactions,
+        lived.source().interactions(),
         Target("spring", Fixed("spring")),
         Target("loyal", Fixed("loyal")),
     )
@@ -63,7 +63,7 @@ def test_a_worse_policy_does_not_pass(lived: History) -> None:
     """Not even one that is worse beyond luck."""
     source = lived.source()
     manifest = train(
-        source.interactions, source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
+        source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
     better = source.target(manifest.version)
     found = gate(source.interactions, Target("uniform", Uniform(), better.is_fresh), better)
@@ -83,7 +83,7 @@ def test_bad_overlap_does_not_pass(past: History) -> None:
         past.deliver(decision)
         past.reward(decision)
     found = gate(
-        past.source().interactions,
+        past.source().interactions(),
         Target("spring", Fixed("spring")),
         Target("loyal", Fixed("loyal")),
     )
