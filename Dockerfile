@@ -27,8 +27,11 @@ ENV PATH=/venv/bin:$PATH \
     SENDWISE_DATA=/data \
     SENDWISE_KEY_FILE=/keys/sendwise.key
 # The key lies apart from what it protects, so that no copy of the one brings the other.
-RUN install -d -o 10001 -g 10001 -m 0700 /data /keys
+RUN install -d -o 10001 -g 10001 -m 0700 /data /keys /cache
+ENV XDG_CACHE_HOME=/cache
 USER 10001:10001
+# On another kind of processor the code is compiled again, once for each container.
+RUN ["python", "-m", "policy.warm_up"]
 WORKDIR /data
 VOLUME ["/data", "/keys"]
 EXPOSE 50051

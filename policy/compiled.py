@@ -32,8 +32,11 @@ def _keep() -> bool:
     digest = blake2b(digest_size=8)
     for path in sorted(here.glob("*.py")):
         digest.update(path.read_bytes())
-    for base in (here / "__pycache__", Path.home() / ".cache" / "sendwise"):
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+    for base in (here / "__pycache__", caches / "sendwise"):
         directory = base / f"compiled-{digest.hexdigest()}"
+        if not directory.is_absolute():  # nobody's home
+            continue
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policy.blocks import FloatArray
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learning import Student
@@ -86,8 +85,8 @@ class Losses:
             size: how many students.
         """
         self.count = 0
-        self.sums: FloatArray = np.zeros(size)
-        self.products: FloatArray = np.zeros((size, size))
+        self.sums = np.zeros(size)
+        self.products = np.zeros((size, size))
 
     def add(self, losses: Sequence[float]) -> None:
         """Takes in what each lost on one interaction."""

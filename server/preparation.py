@@ -9,6 +9,7 @@ from policy.errors import InvalidRolloutError
 from policy.registry import Registry
 from policy.releases import Releases
 from policy.rollout import Rollout
+from policy.warm_up import warm_up
 from server.auth import Tokens
 from server.settings import ServeSettings
 
@@ -29,6 +30,7 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
         DecisionLogError: if key or log cannot be used.
     """
     Tokens.load(settings.token_file)
+    warm_up()  # here once, so that the workers find the code
     releases = Releases(Registry(settings.data_dir), lambda: datetime.now(UTC))
     if catalog is None:
         rollout = _present(releases)

@@ -24,6 +24,7 @@ from decisionlog import (
 from policy.errors import PolicyError
 from policy.registry import Registry
 from policy.releases import Releases
+from policy.warm_up import warm_up
 from server.auth import Tokens
 from server.engine import Engine
 from server.lifeline import Lifeline
@@ -67,6 +68,7 @@ def now_ms() -> int:
 def _serving(settings: WorkerSettings) -> Iterator[None]:
     """Serves while the block runs; then finishes the calls in flight and closes the log."""
     with ExitStack() as stack:
+        warm_up()
         telemetry = start(_telemetry_settings(settings))
         stack.callback(telemetry.close)
         slots = StreamSlots(settings.streams_max)

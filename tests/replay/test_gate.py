@@ -40,7 +40,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
 def test_luck_does_not_pass(lived: History) -> None:
     """Both offers earn the same on average: whatever the log shows is within its interval."""
     found = gate(
-        lived.source().interactions(),
+        lived.source().interactions,
         Target("spring", Fixed("spring")),
         Target("loyal", Fixed("loyal")),
     )
@@ -83,7 +83,7 @@ def test_bad_overlap_does_not_pass(past: History) -> None:
         past.deliver(decision)
         past.reward(decision)
     found = gate(
-        past.source().interactions(),
+        past.source().interactions,
         Target("spring", Fixed("spring")),
         Target("loyal", Fixed("loyal")),
     )
