@@ -39,10 +39,11 @@ class Extent:
     @property
     def scale(self) -> Scale:
         """Of the rewards so far; there must be one at least."""
-        extreme = (self.mean - self.low) * (self.high - self.mean)
-        if extreme <= 0.0:  # all are equal: any unit will do
+        if self.high <= self.low:  # all are equal: any unit will do
             return Scale(self.low, self.low + 1.0)
-        dispersion = self.squares / self.count / extreme
+        extreme = (self.mean - self.low) * (self.high - self.mean)
+        # Tiny rewards may leave nothing of their product.
+        dispersion = self.squares / self.count / extreme if extreme > 0.0 else 1.0
         return Scale(self.low, self.high, min(max(dispersion, DISPERSION_MIN), 1.0))
 
     @property

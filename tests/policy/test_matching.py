@@ -17,7 +17,7 @@ FINE_NODES = 20_001
 # Ratio of the largest error to the smallest, and how far a probability may be from the integral, at
 # worst and on average. Measured over 1,600 draws each: 0.001, 0.0025 and 0.02 at worst; at 100 it
 # is 0.02 on average, but a well-known action between two nodes may lose a third.
-TOLERANCES = [(1.0, 0.002, 0.001), (3.0, 0.01, 0.002), (10.0, 0.02, 0.003), (100.0, 0.15, 0.02)]
+TOLERANCES = [(1.0, 0.002, 0.001), (3.0, 0.01, 0.002), (10.0, 0.02, 0.003), (100.0, 0.35, 0.02)]
 
 logit = st.floats(-50.0, 50.0)
 error = st.floats(-6.0, 6.0).map(lambda exponent: 10.0**exponent)

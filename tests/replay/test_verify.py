@@ -171,9 +171,9 @@ def test_a_missing_model_is_named(past: History) -> None:
 def test_a_changed_model_is_named(past: History) -> None:
     """A model file that differs from its manifest proves nothing."""
     decision = chain_decision(past)
-    path = past.registry._models / decision.policy_version / "send_time.vw"
+    path = past.registry._models / decision.policy_version / "weights.npy"
     path.write_bytes(path.read_bytes() + b"\0")
-    assert "'send_time.vw' of" in checked(past).mismatches[0].reason
+    assert "'weights.npy' of" in checked(past).mismatches[0].reason
 
 
 def test_a_damaged_record_is_named_by_its_decision(past: History) -> None:

@@ -112,11 +112,11 @@ def test_a_version_of_any_length_is_only_unknown(service: Service, version: str)
 def test_a_damaged_model_cannot_be_put_into_force(service: Service) -> None:
     """A file that differs from its manifest is named."""
     version = register_chain(service.registry)
-    path = service.registry._models / version / "channel.vw"
+    path = service.registry._models / version / "weights.npy"
     path.write_bytes(path.read_bytes() + b"\0")
     found = refused(lambda: set_arms(service, arm(1, version, 1.0)))
     assert found.reason == "INVALID_ROLLOUT"
-    assert "channel.vw" in found.metadata["problem"]
+    assert "weights.npy" in found.metadata["problem"]
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,12 @@ def test_a_damaged_model_leaves_the_old_one_in_force(
     """The log says which file is damaged; calls go on; the next good rollout is taken up."""
     good, bad = (register_chain(service.registry, seed) for seed in (1, 2))
     service.promote(good)
-    path = service.registry._models / bad / "offer.vw"
+    path = service.registry._models / bad / "weights.npy"
     path.write_bytes(path.read_bytes()[:-1])
     with caplog.at_level(logging.ERROR):
         put_into_force(service, bad)
         wait_until("a word in the log", lambda: "cannot be loaded" in caplog.text)
-    assert f"'offer.vw' of '{bad}' is not what was registered" in caplog.text
+    assert f"'weights.npy' of '{bad}' is not what was registered" in caplog.text
     assert service.decide().policy_version == good
     rollout = service.releases.promote("uniform")
     wait_until("the swap", lambda: service.current().rollout == rollout)

@@ -57,7 +57,7 @@ def test_a_label_tells_cost_and_probability() -> None:
 def test_slates_lines_are_those_of_the_format() -> None:
     """The cost stands at the shared line; each slot tells what was chosen and how likely."""
     lines = slates_lines(SITUATION, LABELS)
-    assert lines[0] == "slates shared -1.0 |c segment=0 habit=0 hour=0"
+    assert lines[0] == "slates shared -1.0 |c chabit=0 chour=0 csegment=0"
     assert lines[1] == "slates action 0 |o offer_0"
     assert lines[9] == "slates action 1 |n channel_0"
     assert lines[12] == "slates action 2 |w 0"
@@ -68,7 +68,7 @@ def test_slates_lines_are_those_of_the_format() -> None:
 def test_ccb_lines_are_those_of_the_format() -> None:
     """Actions of all slots are numbered through; each slot lists its own."""
     lines = ccb_lines(SITUATION, LABELS)
-    assert lines[0] == "ccb shared |c segment=0 habit=0 hour=0"
+    assert lines[0] == "ccb shared |c chabit=0 chour=0 csegment=0"
     assert lines[1] == "ccb action |o offer_0"
     assert lines[18:] == [
         "ccb slot 5:-1.0:0.25 0,1,2,3,4,5,6,7 |s slot=0",
