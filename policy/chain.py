@@ -26,6 +26,8 @@ class Scale(NamedTuple):
     dispersion: float = 1.0
     """Variance of the rewards, as a share of what it would be if each were the lowest or the
     highest one with the same mean; above 0, at most 1."""
+    start: float = 0.0
+    """Logit of their mean: what an action is held to be worth before anything is known of it."""
 
     def share(self, reward: float) -> float:
         """A reward as a number from 0 to 1; what lies outside counts as the nearest end."""
@@ -83,7 +85,7 @@ class Chain:
     def scores(self, situation: Situation, path: Path) -> Scores:
         """Log odds of the eligible actions after `path`, and how well they are known."""
         logits, errors = self._tables(situation).scores(path)
-        return Scores(logits, errors * self._unit)
+        return Scores(logits + self.scale.start, errors * self._unit)
 
     def _tables(self, situation: Situation) -> Tables:
         """The three stages of a choice share one set of tables."""

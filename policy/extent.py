@@ -41,10 +41,18 @@ class Extent:
         """Of the rewards so far; there must be one at least."""
         if self.high <= self.low:  # all are equal: any unit will do
             return Scale(self.low, self.low + 1.0)
+        share = (self.mean - self.low) / (self.high - self.low)
         extreme = (self.mean - self.low) * (self.high - self.mean)
         # Tiny rewards may leave nothing of their product.
         dispersion = self.squares / self.count / extreme if extreme > 0.0 else 1.0
-        return Scale(self.low, self.high, min(max(dispersion, DISPERSION_MIN), 1.0))
+        return Scale(
+            self.low, self.high, min(max(dispersion, DISPERSION_MIN), 1.0), self._logit(share)
+        )
+
+    def _logit(self, share: float) -> float:
+        """Log odds of a mean share, as if one reward more had been half of the highest."""
+        smooth = (share * self.count + 0.5) / (self.count + 1.0)
+        return math.log(smooth / (1.0 - smooth))
 
     @property
     def terms(self) -> float:

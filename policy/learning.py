@@ -98,7 +98,7 @@ class Student:
         if not isfinite(reward):
             raise InvalidRewardError(reward)
         share = self.scale.share(reward)
-        logit = self._regression.learn(text, share, self._weight)
+        logit = self._regression.learn(text, share, self._weight, self.scale.start)
         self.interactions += 1
         self._chain = self._stale = None
         return max(logit, 0.0) + log1p(exp(-abs(logit))) - share * logit

@@ -64,6 +64,8 @@ class Manifest(BaseModel):
     """The highest one."""
     reward_dispersion: float
     """How much they varied between the two: see `policy.chain.Scale`."""
+    reward_start: float
+    """Logit of their mean."""
     training: Training
     files: dict[str, str]
     """SHA-256 of each file, by name."""
@@ -184,7 +186,12 @@ class Registry:
         for name, digest in manifest.files.items():
             if not (directory / name).is_file() or sha256_of(directory / name) != digest:
                 raise DamagedModelError(manifest.version, name)
-        scale = Scale(manifest.reward_low, manifest.reward_high, manifest.reward_dispersion)
+        scale = Scale(
+            manifest.reward_low,
+            manifest.reward_high,
+            manifest.reward_dispersion,
+            manifest.reward_start,
+        )
         facts = Facts(manifest.exploration, scale, manifest.interactions)
         return read(manifest.kind, manifest.version, facts, directory)
 
@@ -236,6 +243,7 @@ def _write(learned: Learned, training: Training, created_at: datetime, directory
         reward_low=facts.scale.low,
         reward_high=facts.scale.high,
         reward_dispersion=facts.scale.dispersion,
+        reward_start=facts.scale.start,
         training=training,
         files={name: sha256_of(directory / name) for name in files},
     )

@@ -64,16 +64,17 @@ class Regression:
         self._free = weakref.finalize(self, self._workspace.finish)
         self._free.atexit = False
 
-    def learn(self, text: str, target: float, weight: float = 1.0) -> float:
+    def learn(self, text: str, target: float, weight: float = 1.0, start: float = 0.0) -> float:
         """Updates the model with one example; a fraction counts as a share of both classes.
 
         Args:
             text: namespaces with their tokens.
             target: from 0 to 1.
             weight: so many examples does it count for.
+            start: logit that the model's own is added to.
 
         Returns:
-            The logit that the model gave to the example before.
+            The logit of the example before, `start` included.
 
         Raises:
             InvalidRewardError: if the target is outside; nothing is learned.
@@ -81,7 +82,9 @@ class Regression:
         if not 0.0 <= target <= 1.0:
             raise InvalidRewardError(target)
         shares = (("1", target), ("-1", 1.0 - target))
-        labels = [f"{label} {weight * share!r}" for label, share in shares if share > SHARE_MIN]
+        labels = [
+            f"{label} {weight * share!r} {start!r}" for label, share in shares if share > SHARE_MIN
+        ]
         with self._lock:
             logits = [self._learn(f"{label} {text}") for label in labels]
         return logits[0]

@@ -25,7 +25,7 @@ from tests.shop import situation
 NOW = datetime(2026, 6, 10, 12, tzinfo=UTC)
 FILES = (REGRESSION, WEIGHTS)
 TRAINING = Training(catalog="catalog-1", until="0" * 32, held_out_share=0.5, caution=2.0)
-SCALE = Scale(-4.0, 4.0, 0.1)
+SCALE = Scale(-4.0, 4.0, 0.1, -0.5)
 HOSTILE_VERSIONS = [
     "",
     ".",
@@ -177,6 +177,7 @@ def test_a_damaged_model_is_never_loaded(
         ("interactions", 10**6),
         ("reward_high", 5.0),
         ("reward_dispersion", 1.0),
+        ("reward_start", 0.0),
         ("exploration", {"name": "greedy"}),
         ("files", {}),
         ("files", {"../../x": ""}),
