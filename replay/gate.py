@@ -52,8 +52,12 @@ def gate(
 def _doubts(difference: Estimate | None) -> Iterator[str]:
     if difference is None:
         yield "the log allows no comparison: none of its choices is one that both could make"
+    elif difference.interval[1] < 0.0:
+        yield f"it is worse: the whole interval of the difference, {_shown(difference)}, is below 0"
     elif difference.interval[0] <= 0.0:
-        low, high = difference.interval
-        yield (
-            f"the difference may be luck: its interval from {low:.6g} to {high:.6g} is not above 0"
-        )
+        yield f"the difference may be luck: its interval, {_shown(difference)}, is not above 0"
+
+
+def _shown(difference: Estimate) -> str:
+    low, high = difference.interval
+    return f"from {low:.6g} to {high:.6g}"

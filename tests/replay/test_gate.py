@@ -46,7 +46,7 @@ def test_luck_does_not_pass(lived: History) -> None:
     )
     assert not found.passed
     (reason,) = found.reasons
-    assert reason.startswith("the difference may be luck: its interval from -")
+    assert reason.startswith("the difference may be luck: its interval, from -")
 
 
 def test_a_policy_is_not_better_than_itself(lived: History) -> None:
@@ -60,7 +60,7 @@ def test_a_policy_is_not_better_than_itself(lived: History) -> None:
 
 
 def test_a_worse_policy_does_not_pass(lived: History) -> None:
-    """Not even one that is worse beyond luck."""
+    """One that is worse beyond luck is called so."""
     source = lived.source()
     manifest = train(
         source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
@@ -70,6 +70,7 @@ def test_a_worse_policy_does_not_pass(lived: History) -> None:
     assert found.difference is not None
     assert found.difference.interval[1] < 0
     assert not found.passed
+    assert found.reasons[0].startswith("it is worse: the whole interval of the difference, from -")
 
 
 def test_bad_overlap_does_not_pass(past: History) -> None:
