@@ -41,6 +41,7 @@ def _members(offers: tuple[str, ...]) -> frozenset[str]:
     return frozenset(offers)
 
 
-@lru_cache(maxsize=4096)
+# Few are kept: of a group of 10,000 offers each takes half a MiB.
+@lru_cache(maxsize=64)
 def _others(offers: tuple[str, ...], offer: str) -> frozenset[str]:
     return _members(offers) - {offer}

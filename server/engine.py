@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 ROUNDS_MAX = 8
 """So often a request chooses, where others use up what it chose before it is stored."""
+TOGETHER_MAX = 2
+"""So many of these rounds the requests of a call make together, then each makes its own."""
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
 
@@ -77,15 +79,11 @@ class Engine:
         first = dict(enumerate(map(self._first, asks)))
         found = {index: one for index, one in first.items() if not isinstance(one, Ask)}
         open_ = {index: one for index, one in first.items() if isinstance(one, Ask)}
-        for turn in range(ROUNDS_MAX):
-            found |= self._round(open_, serving, is_first=turn == 0)
-            open_ = {
-                index: ask
-                for index, ask in open_.items()
-                if isinstance(found[index], ContactRefused)
-            }
-            if not open_:
-                break
+        found |= self._rounds(open_, serving, range(TOGETHER_MAX))
+        # Where all of a large call want the same hour of a budget, few get it in each round: the
+        # others would run out of rounds, though nobody else asks for anything.
+        for index, ask in _refused(open_, found).items():
+            found |= self._rounds({index: ask}, serving, range(TOGETHER_MAX, ROUNDS_MAX))
         return [self._finished(ask, found[index]) for index, ask in enumerate(asks)]
 
     def report_deliveries(
@@ -116,6 +114,16 @@ class Engine:
         if earlier.request_digest != ask.digest:
             raise RequestIdReused(earlier.decision_id)
         return Answer(earlier, repeated=True)
+
+    def _rounds(
+        self, asks: Mapping[int, Ask], serving: Serving, turns: range
+    ) -> dict[int, Answer | Exception]:
+        """Chooses for each request, and again for those that were overtaken."""
+        found: dict[int, Answer | Exception] = {}
+        for turn in turns:
+            found |= self._round(asks, serving, is_first=turn == 0)
+            asks = _refused(asks, found)
+        return found
 
     def _round(
         self, asks: Mapping[int, Ask], serving: Serving, *, is_first: bool
@@ -203,6 +211,11 @@ class Engine:
 
     def _policy(self, version: str) -> Policy:
         return self._serving().policies.get(version) or self._retired(version)
+
+
+def _refused(asks: Mapping[int, Ask], found: Mapping[int, Answer | Exception]) -> dict[int, Ask]:
+    """The requests that were overtaken."""
+    return {index: ask for index, ask in asks.items() if isinstance(found[index], ContactRefused)}
 
 
 def _settled(draft: Draft, stored: Decision | DecisionLogError) -> Answer | DecisionLogError:

@@ -30,24 +30,25 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
         DecisionLogError: if key or log cannot be used.
     """
     Tokens.load(settings.token_file)
-    warm_up()  # here once, so that the workers find the code
     releases = Releases(Registry(settings.data_dir), lambda: datetime.now(UTC))
     if catalog is None:
         rollout = _present(releases)
-        _prepare_log(settings)
+        _prepare(settings)
         return rollout
     # A server that does not start must not change what is in force: all checks come first.
     text = read_catalog(catalog)
     parse_catalog(text, str(catalog))
-    _prepare_log(settings)
+    _prepare(settings)
     return releases.publish(text, str(catalog))
 
 
-def _prepare_log(settings: ServeSettings) -> None:
+def _prepare(settings: ServeSettings) -> None:
+    """Makes what the workers find: key, log, and compiled code, which takes longest."""
     keys = load_keys(
         settings.key_file, data_directory=settings.data_dir, create=_is_new(settings.data_dir)
     )
     DecisionLog.open(settings.data_dir, keys=keys, map_size_bytes=settings.map_size_bytes).close()
+    warm_up()
 
 
 def _present(releases: Releases) -> Rollout:

@@ -4,6 +4,7 @@ from policy.catalog import parse_catalog
 from policy.exclusion import exclusion_bars
 from tests.policy.catalogs import minimal, toml
 from tests.policy.standings import Contact
+from tests.resources import held_bytes
 
 DAY_MS = 86_400_000
 GROUP = {"season": {"offers": ["a", "b", "c"], "days": 2}}
@@ -33,3 +34,17 @@ def test_the_time_counts_to_both_sides_to_the_millisecond() -> None:
         True,
         False,
     ]
+
+
+def test_what_is_kept_of_large_groups_stays_small() -> None:
+    """However many offers of a group of 3,000 were sent, no set of all others is kept for each."""
+    names = [f"o{number}" for number in range(3_000)]
+    offers = {name: {"channels": ["email"]} for name in names}
+    group = {"all": {"offers": names, "days": 2}}
+    catalog = parse_catalog(toml(minimal(offers=offers, exclusion_groups=group)))
+
+    def work() -> None:
+        for name in names[:200]:
+            list(exclusion_bars(catalog, [Contact(name, "email", 10 * DAY_MS)]))
+
+    assert held_bytes(work) < 16 * 2**20

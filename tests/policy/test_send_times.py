@@ -11,6 +11,7 @@ from policy.catalog import Channel, QuietHours, SendTimes
 from policy.catalog_fields import TICK_MINUTES, WEEKDAYS, Weekday
 from policy.errors import RequestError
 from policy.send_times import (
+    TICK_MS,
     awake_mask,
     grid,
     is_quiet,
@@ -21,6 +22,8 @@ from policy.send_times import (
 )
 from policy.situation import Grid, bits
 from policy.zones import is_zone
+from tests.resources import held_bytes
+from tests.shop import START_MS
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -354,3 +357,16 @@ def test_every_zones_offset_is_a_multiple_of_the_tick() -> None:
             offset = datetime(2026, month, 15, tzinfo=ZoneInfo(name)).utcoffset()
             assert offset is not None
             assert offset % timedelta(minutes=TICK_MINUTES) == timedelta()
+
+
+def test_what_is_kept_of_long_horizons_stays_small() -> None:
+    """However many moments are asked for, all quarters of an hour from each are not kept."""
+    channel = Channel(quiet_hours=QuietHours(start=time(21), end=time(8)))
+    times = SendTimes(step_minutes=180, windows=168)
+
+    def work() -> None:
+        for tick in range(100):
+            windows = grid(times, "Europe/Berlin", START_MS + tick * TICK_MS, None)
+            awake_mask(channel, "Europe/Berlin", windows)
+
+    assert held_bytes(work) < 6 * 2**20

@@ -1,19 +1,23 @@
 """Contact rules over a real socket: each with its reason, none exceeded by however many callers."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from policy.choice import choose
+from policy.policies import FloatArray
 from policy.request import Request
-from policy.situation import situation_of
+from policy.situation import Path as Choices
+from policy.situation import Situation, situation_of
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
@@ -243,6 +247,40 @@ def test_messages_are_spread_over_the_windows_that_rules_leave(tmp_path: Path) -
         assert all(later - one >= 3 * HOUR_MS for one, later in pairwise(times))
         assert all(later - one >= DAY_MS for one, later in zip(times, times[4:], strict=False))
         assert_exact(service, answers)
+
+
+class Eager:
+    """Sends as soon as it may, nearly always."""
+
+    version = "eager"
+
+    def pmf(self, situation: Situation, path: Choices) -> FloatArray:
+        """See `Policy`."""
+        count = situation.count(path)
+        return np.asarray([0.99, *[0.01 / (count - 1)] * (count - 1)])
+
+    def values(self, situation: Situation, path: Choices) -> None:
+        """Estimates nothing."""
+
+
+def test_a_batch_that_wants_the_same_hours_of_a_budget_is_answered_in_full(tmp_path: Path) -> None:
+    """Two messages an hour, and 48 hours: whoever is overtaken takes the next, however often."""
+    rules = "".join(
+        f'[channels.{one}.budget]\nper_day = 24\npacing = "even"\n' for one in ("email", "push")
+    )
+    with shop(tmp_path, rules, windows=48) as service:
+        serving = replace(service.current(), policies=defaultdict(Eager))
+        service.engine._serving = lambda: serving
+        batch = decision_api.BatchDecideRequest(requests=[request(f"s{n}") for n in range(150)])
+        results = service.decisions.BatchDecide(batch).results
+        assert not [refusal_of(one.error) for one in results if one.HasField("error")]
+        sent = Counter(
+            (one.response.send.channel, one.response.send.send_time.ToMilliseconds() // HOUR_MS)
+            for one in results
+            if is_sent(one.response)
+        )
+        assert max(sent.values()) <= 24
+        assert sent.total() > 60
 
 
 def assert_exact(service: Service, answers: Sequence[Response]) -> None:
