@@ -9,6 +9,7 @@ from typing import NoReturn
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from decisionlog import Decision, Delivery, DeliveryStatus, Reward
+from decisionlog.contacts import STANDING_DAYS
 from decisionlog.ids import from_text, to_text
 from policy.errors import RequestError
 from policy.explain import StageExplanation
@@ -32,6 +33,7 @@ LIST_MAX = 10_000
 OFFER_FEATURES_MAX = 8_192
 _ARMS = {int(arm) for arm in RolloutArm}
 _DELIVERY_STATUSES = {int(status) for status in DeliveryStatus}
+_MS_PER_DAY = 86_400_000
 _NANOS_PER_MS = 1_000_000
 _NANOS_PER_SECOND = 1_000_000_000
 _SECONDS_MAX = 253_402_300_799  # the last second of the year 9999, as Timestamp has it
@@ -136,9 +138,20 @@ def delivery_of(message: feedback_api.ReportDeliveryRequest, now_ms: int) -> Del
         received_at_ms=now_ms,
         actual_offer=message.actual.offer,
         actual_channel=message.actual.channel,
-        actual_send_time_ms=_ms(message.actual.send_time, "actual.send_time"),
+        actual_send_time_ms=_actual_send_time_ms(message, now_ms),
         detail=message.detail,
     )
+
+
+def _actual_send_time_ms(message: feedback_api.ReportDeliveryRequest, now_ms: int) -> int:
+    """When it was really sent; 0 if that is not told.
+
+    A moment far from any contact rule would keep a message that was sent from ever counting.
+    """
+    sent_ms = _ms(message.actual.send_time, "actual.send_time")
+    if sent_ms and abs(sent_ms - now_ms) > STANDING_DAYS * _MS_PER_DAY:
+        _refuse("actual.send_time", f"is more than {STANDING_DAYS} days from now")
+    return sent_ms
 
 
 def reward_of(message: feedback_api.ReportRewardRequest, now_ms: int) -> Reward:

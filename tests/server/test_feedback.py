@@ -206,6 +206,8 @@ def bad_deliveries() -> dict[str, feedback_api.ReportDeliveryRequest]:
     early.occurred_at.seconds = -1
     odd = delivery(UNKNOWN, overridden, actual=send)
     odd.actual.send_time.nanos = -1
+    never = delivery(UNKNOWN, overridden, actual=send)
+    never.actual.send_time.seconds = 253_000_000_000
     return {
         "decision_id none": delivery(""),
         "decision_id no uuid": delivery("spring"),
@@ -223,6 +225,7 @@ def bad_deliveries() -> dict[str, feedback_api.ReportDeliveryRequest]:
         "actual.offer empty": delivery(UNKNOWN, overridden, actual=common.Send(channel="email")),
         "actual.channel empty": delivery(UNKNOWN, overridden, actual=common.Send(offer="loyal")),
         "actual.send_time odd": odd,
+        "actual.send_time far": never,
         "detail long": delivery(UNKNOWN, detail="x" * 257),
     }
 

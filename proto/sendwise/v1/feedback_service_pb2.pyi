@@ -110,7 +110,9 @@ class ReportDeliveryRequest(_message.Message):
 
     @_builtins.property
     def actual(self) -> _common_pb2.Send:
-        """What was really sent; for status OVERRIDDEN only. `send_before` is ignored."""
+        """What was really sent; for status OVERRIDDEN only. `send_time` within 400 days of now, if it is
+        given; `send_before` is ignored.
+        """
 
     def __init__(
         self,
