@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from policy.catalog import NO_CHANNEL
 from policy.chain import REWARD_MAX, Scale
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
@@ -55,8 +56,8 @@ class BestSoFar:
 
     where p' is the share of the next coarser cell and k is `PRIOR_INTERACTIONS`: a channel is held
     to be as good as its offer, and an offer as all together, until it shows otherwise. Cells are
-    offers, then their channels; times of day, then their weekdays. Of everything, p' is `MIDDLE`
-    and k is 1.
+    offers, then their channels; times of day, then their weekdays; not to send has no time. Of
+    everything, p' is `MIDDLE` and k is 1.
 
     Taken for the mean of a beta distribution of n + k interactions, p has the variance
     p (1 - p) / (n + k + 1). By the delta method the log odds have the standard error
@@ -172,6 +173,8 @@ def cells(situation: Situation, path: Path) -> list[Cell]:
     if len(path) == Stage.CHANNEL:
         offer = situation.tree[path[0]].offer
         return [(f"offer={offer}", f"channel={name}") for name in names]
+    if situation.tree[path[0]].channels[path[1]].channel == NO_CHANNEL:  # it has no time
+        return [cells(situation, path[: Stage.CHANNEL])[path[1]]]
     minutes = situation.grid.local_minutes
     return [_window(minutes[window]) for window in situation.windows(path)]
 
@@ -186,4 +189,4 @@ def _cells_of(situation: Situation, path: Path) -> Iterable[Cell]:
     channel, window = (
         cells(situation, path[:stage])[path[stage]] for stage in (Stage.CHANNEL, Stage.SEND_TIME)
     )
-    return channel[:1], channel, window[:1], window
+    return {channel[:1], channel, window[:1], window}

@@ -17,6 +17,7 @@ FloatArray = NDArray[np.float64]
 Name = Literal["matching", "squarecb", "epsilon", "softmax", "greedy"]
 # Spread over 10,000 actions it is still far above 2**-53, the resolution of a draw.
 FLOOR_MIN = 1e-6
+ERROR_SCALE_MIN = 1e-3  # errors that get lost beside their logits leave nothing to integrate
 GAMMA_SCALE_MAX = 1e12  # greedy for all values that differ; γ itself never becomes infinite
 
 
@@ -28,7 +29,7 @@ class Exploration(BaseModel):
     name: Name = "matching"
     floor: float = Field(default=0.01, ge=FLOOR_MIN, le=1.0)
     """Share of each stage that is spread evenly, so that every eligible action keeps support."""
-    error_scale: float = Field(default=0.3, gt=0.0, le=100.0)
+    error_scale: float = Field(default=0.3, ge=ERROR_SCALE_MIN, le=100.0)
     """matching: standard errors are multiplied by it; the smaller, the greedier."""
     gamma_scale: float = Field(default=20.0, gt=0.0, le=GAMMA_SCALE_MAX)
     """squarecb: γ after one interaction."""

@@ -39,8 +39,9 @@ class Extent:
     @property
     def scale(self) -> Scale:
         """Of the rewards so far; there must be one at least."""
-        if self.high <= self.low:  # all are equal: any unit will do
-            return Scale(self.low, self.low + 1.0)
+        if self.high <= self.low:
+            # All are equal: any unit will do, but there is no sign of anything better.
+            return Scale(self.low, self.low + 1.0, start=self._logit(0.0))
         share = (self.mean - self.low) / (self.high - self.low)
         extreme = (self.mean - self.low) * (self.high - self.mean)
         # Tiny rewards may leave nothing of their product.

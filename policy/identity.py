@@ -20,41 +20,44 @@ class IdentityCache(Generic[_Keys, _Value]):
         self,
         make: Callable[_Keys, _Value],
         size_max: int,
-        size: Callable[[_Value], int] = lambda _: 1,
+        size: Callable[..., int] = lambda *_: 1,
     ) -> None:
         """Keeps results of `make`, which must be pure, as long as their sizes add up to no more.
 
         Args:
             make: what is remembered; it takes positional arguments only.
             size_max: what all results together may have; one that is larger alone is not kept.
-            size: of a result; all count as 1 if it is not given.
+            size: of a result, and of the arguments that are kept with it: it takes all of them. All
+                count as 1 if it is not given.
         """
         self._make = make
         self._size = size
         self._size_max = size_max
         self._total = 0
-        self._kept: dict[tuple[int, ...], tuple[tuple[object, ...], _Value]] = {}
+        self._kept: dict[tuple[int, ...], tuple[tuple[object, ...], _Value, int]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, *keys: _Keys.args, **none: _Keys.kwargs) -> _Value:
         """The result for some arguments."""
         found = self._kept.get(tuple(map(id, keys)))
-        return self._new(keys, self._make(*keys, **none)) if found is None else found[1]
+        if found is not None:
+            return found[1]
+        value = self._make(*keys, **none)
+        self._keep(keys, value, self._size(value, *keys, **none))
+        return value
 
     def __len__(self) -> int:
         """How many results are kept."""
         return len(self._kept)
 
-    def _new(self, keys: tuple[object, ...], value: _Value) -> _Value:
-        size, place = self._size(value), tuple(map(id, keys))
+    def _keep(self, keys: tuple[object, ...], value: _Value, size: int) -> None:
+        place = tuple(map(id, keys))
         with self._lock:
             if size <= self._size_max and place not in self._kept:
                 self._make_room(self._size_max - size)
-                self._kept[place] = (keys, value)
+                self._kept[place] = (keys, value, size)
                 self._total += size
-        return value
 
     def _make_room(self, most: int) -> None:
         while self._total > most:
-            _, value = self._kept.pop(next(iter(self._kept)))
-            self._total -= self._size(value)
+            self._total -= self._kept.pop(next(iter(self._kept)))[2]

@@ -13,10 +13,10 @@ from policy.sides import Choices, choices
 from policy.situation import OfferNode, Tree
 
 MASK_BITS = 64
-NODES_KEPT = 65_536
-"""Nodes of all layouts that are kept for a catalog: some hundred bytes each."""
-OVERHEAD_NODES = 64
-"""What a layout takes beside its nodes, in nodes."""
+LAYOUT_BYTES_KEPT = 32 * 1024 * 1024
+"""Of all layouts that are kept for a catalog."""
+OVERHEAD_BYTES, OFFER_BYTES = 4096, 256
+"""What a layout and its tree take beside the numbers, about: at all, and for each offer."""
 CATALOGS_KEPT = 16
 
 
@@ -46,7 +46,7 @@ class Layouts:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._kept = IdentityCache(self._made, NODES_KEPT, _size)
+        self._kept = IdentityCache(self._made, LAYOUT_BYTES_KEPT, lambda made, _: size_bytes(made))
 
     def __call__(self, tree: Tree) -> Layout:
         """The layout of a tree."""
@@ -62,8 +62,11 @@ class Layouts:
         )
 
 
-def _size(layout: Layout) -> int:
-    return OVERHEAD_NODES + len(layout.nodes.channels)
+def size_bytes(layout: Layout) -> int:
+    """Memory that a layout takes, about."""
+    sides = (side for choices in layout[1:] for side in choices)
+    numbers = sum(part.nbytes for parts in (layout.nodes, *sides) for part in parts)
+    return OVERHEAD_BYTES + OFFER_BYTES * (len(layout.nodes.starts) - 1) + numbers
 
 
 layouts = IdentityCache(Layouts, CATALOGS_KEPT)
@@ -73,11 +76,14 @@ layouts = IdentityCache(Layouts, CATALOGS_KEPT)
 def _nodes(tree: Sequence[OfferNode], names: list[str]) -> Nodes:
     places = {name: place for place, name in enumerate(names)}
     flat = [node for offer in tree for node in offer.channels]
-    words = max(-(-node.windows.bit_length() // MASK_BITS) for node in flat)
+    # Most nodes share their windows with others.
+    masks = {mask: place for place, mask in enumerate({node.windows for node in flat})}
+    words = max(-(-mask.bit_length() // MASK_BITS) for mask in masks)
+    table = np.array([_words(mask, words) for mask in masks], dtype=np.uint64)
     return Nodes(
         np.cumsum([0, *(len(offer.channels) for offer in tree)], dtype=np.int64),
         np.array([places[node.channel] for node in flat], dtype=np.int64),
-        np.array([_words(node.windows, words) for node in flat], dtype=np.uint64),
+        table[[masks[node.windows] for node in flat]],
         np.array([name != NO_CHANNEL for name in names]),
     )
 

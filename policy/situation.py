@@ -178,7 +178,7 @@ def _named_tree(tree: PlainTree) -> Tree:
     )
 
 
-def _size(tree: Tree) -> int:
+def _size(tree: Tree, _: PlainTree) -> int:
     return sum([1 + len(offer.channels) for offer in tree])
 
 

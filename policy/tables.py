@@ -5,7 +5,7 @@ import numpy as np
 from policy.blocks import PLAIN, FloatArray, Table, affinity_sum
 from policy.catalog import NO_CHANNEL
 from policy.identity import IdentityCache
-from policy.layout import Layout, layouts
+from policy.layout import Layout, layouts, size_bytes
 from policy.scores import Scores
 from policy.sides import Choices, affinity_sides, context_side, window_choices
 from policy.situation import Path, Situation, Stage
@@ -23,8 +23,8 @@ from policy.vw import Weights
 
 # More context must not mean more exploration: the prior precision grows with it.
 CONTEXT_TOKENS_PER_PRECISION = 3
-TIMINGS_KEPT = 1_000_000
-"""Numbers in all timings that are kept for a model: 8 MB."""
+TIMING_BYTES_KEPT = 64 * 1024 * 1024
+"""Of all timings that are kept for a model, with the layouts that they hold on to."""
 
 
 class Scorer:
@@ -34,9 +34,7 @@ class Scorer:
         """Takes weights that do not change any more, shape (2, 2**18)."""
         self.weights, self.squares = weights
         # Send windows move on by the hour, and trees are few: most requests share their timing.
-        self.timing = IdentityCache(
-            self._timing, TIMINGS_KEPT, lambda found: found.offers.size + found.channels.size
-        )
+        self.timing = IdentityCache(self._timing, TIMING_BYTES_KEPT, _timing_bytes)
 
     def tables(self, situation: Situation) -> "Tables":
         """The scores of a situation, whose tree must not be empty."""
@@ -93,3 +91,8 @@ class Tables:
         for offer, facts in self._affinities.items():
             sums[offer] = affinity_sum(table, precision, facts, self._layout.offers.whole, offer)
         return sums
+
+
+def _timing_bytes(timing: Timing, layout: Layout, _: Choices) -> int:
+    # Windows are kept elsewhere, and few; a layout that was forgotten elsewhere stays for this.
+    return timing.offers.nbytes + timing.channels.nbytes + size_bytes(layout)

@@ -100,6 +100,20 @@ def test_errors_are_those_of_the_beta_posterior(good: int, bad: int) -> None:
     assert scores.errors[0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_not_to_send_says_nothing_of_times() -> None:
+    """What not sending earned makes no send window better or worse, and is worth its own mean."""
+    tables = minimal(no_send={}, send_times={"windows": 3, "step_minutes": 480})
+    situation = eligibility(Request(now_ms=0), parse_catalog(toml(tables))).situation
+    policy = _new()
+    for window in range(3):
+        for reward in (LOW, HIGH):
+            policy.learn(situation, (0, 0, window), reward)
+    for _ in range(100):
+        policy.learn(situation, (1, 0, 0), LOW)
+    assert np.ptp(policy.values(situation, (0, 0))) == 0.0
+    np.testing.assert_array_equal(policy.values(situation, (1, 0)), policy.values(situation, (1,)))
+
+
 def test_nobody_is_told_apart() -> None:
     """What one subject earned counts for every other."""
     policy = _new()

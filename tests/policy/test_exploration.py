@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scipy.special import ndtr
 
 from policy.errors import DivergedModelError
-from policy.exploration import FLOOR_MIN, GAMMA_SCALE_MAX, Exploration, Name
+from policy.exploration import ERROR_SCALE_MIN, FLOOR_MIN, GAMMA_SCALE_MAX, Exploration, Name
 from policy.scores import FloatArray, Scores
 
 KINDS: list[Name] = ["matching", "squarecb", "epsilon", "softmax", "greedy"]
@@ -24,7 +24,7 @@ settings = st.builds(
     Exploration,
     name=kinds,
     floor=st.floats(FLOOR_MIN, 1.0),
-    error_scale=st.floats(1e-3, 100.0),
+    error_scale=st.floats(ERROR_SCALE_MIN, 100.0),
     gamma_scale=positive,
     gamma_exponent=st.floats(0.0, 1.0),
     epsilon=st.floats(0.0, 1.0),
@@ -250,6 +250,14 @@ def test_a_setting_that_would_take_support_away_is_refused(field: str) -> None:
     """The floor, the scale of errors, γ and the temperature cannot be 0."""
     with pytest.raises(ValidationError):
         Exploration.model_validate({field: 0.0})
+
+
+def test_errors_that_vanish_in_rounding_are_refused() -> None:
+    """Errors far below the resolution of their logits would give probabilities that are NaN."""
+    with pytest.raises(ValidationError):
+        Exploration(error_scale=ERROR_SCALE_MIN / 2)
+    least = Exploration(error_scale=ERROR_SCALE_MIN)
+    assert pmf(least, [(50.0, 1e-6), (49.0, 1e-6)])[0] > 0.99
 
 
 def test_a_floor_that_vanishes_in_rounding_is_refused() -> None:

@@ -109,13 +109,23 @@ def test_the_oldest_goes_first() -> None:
 
 def test_what_is_too_large_alone_is_not_kept() -> None:
     """It is made every time, and pushes nothing else out."""
-    cache = IdentityCache(Result, SIZE_MAX, lambda result: result.size)
+    cache = IdentityCache(Result, SIZE_MAX, lambda result, *_: result.size)
     small, large = Key(1), Key(SIZE_MAX + 1)
     kept = cache(small)
     assert cache(large) is not cache(large)
     assert cache(large).keys == (id(large),)
     assert cache(small) is kept
     assert len(cache) == 1
+
+
+def test_arguments_count_as_well() -> None:
+    """A size may be of the arguments that are held on to, not of the result alone."""
+    cache = IdentityCache(Result, SIZE_MAX, lambda _, *keys: sum(key.size for key in keys))
+    cache(Key(4), Key(5))
+    cache(Key(1))
+    assert len(cache) == 2
+    cache(Key(1))
+    assert len(cache) == 2
 
 
 def test_an_error_is_not_remembered() -> None:
@@ -142,11 +152,11 @@ def test_whatever_is_asked_the_answer_is_that_of_the_function(
     asked: list[int], sizes: list[int]
 ) -> None:
     """Each result belongs to its argument, and all that are kept fit."""
-    cache = IdentityCache(Result, SIZE_MAX, lambda result: result.size)
+    cache = IdentityCache(Result, SIZE_MAX, lambda result, *_: result.size)
     keys = [Key(size) for size in sizes]
     for place in asked:
         assert cache(keys[place]).keys == (id(keys[place]),)
-        kept = [result for _, result in cache._kept.values()]
+        kept = [result for _, result, _ in cache._kept.values()]
         assert sum(result.size for result in kept) == cache._total <= SIZE_MAX
         assert len(cache) == len(kept)
 
@@ -158,7 +168,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.keys: list[Key] = []
         self.calls = 0
-        self.cache = IdentityCache(self.make, SIZE_MAX, lambda result: result.size)
+        self.cache = IdentityCache(self.make, SIZE_MAX, lambda result, *_: result.size)
         self.model: dict[int, int] = {}
 
     def make(self, key: Key) -> Result:
