@@ -19,7 +19,7 @@ from policy.policies import Policy
 from policy.vw import SIZE
 
 REGRESSION = "regression.vw"
-"""Vowpal Wabbit's own file, from which learning can go on."""
+"""Vowpal Wabbit's own file, for a look with its own tools; it has no rate to learn on with."""
 WEIGHTS = "weights.npy"
 """Weights and sums of squared gradients, float32, shape (2, 2**18): what serving reads."""
 TALLIES = "tallies.json"

@@ -104,7 +104,7 @@ class Student:
         return max(logit, 0.0) + log1p(exp(-abs(logit))) - share * logit
 
     def save(self, path: FilePath) -> None:
-        """Writes the regression to a file, from which learning can go on."""
+        """Writes the regression to a file of Vowpal Wabbit's own format."""
         self._regression.save(path)
 
     def close(self) -> None:

@@ -75,6 +75,7 @@ class Registry:
     """Catalogs, policies and the rollout of one data directory."""
 
     def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
         self._models = data_dir / "models"
         self._catalogs = data_dir / "catalogs"
         self.rollout_file = RolloutFile(data_dir)

@@ -52,7 +52,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
         NothingToLearnError: if there are no interactions.
     """
     advance = on_progress or (lambda _: None)
-    with closing(TRAINEES[kind](catalog.exploration)) as trainee:
+    with closing(TRAINEES[kind](catalog.exploration, registry.data_dir)) as trainee:
         log = _read(interactions, trainee, held_out_share)
         learned, caution = trainee.learned(advance)
         training = Training(

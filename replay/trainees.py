@@ -1,6 +1,7 @@
 """What learns from a log, by kind of policy."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Protocol
 
@@ -30,11 +31,11 @@ class Trainee(Protocol):
 class ChainTrainee:
     """Notes a log's examples, since learning begins only when all its rewards are known."""
 
-    def __init__(self, exploration: Exploration) -> None:
-        """Begins with no notes."""
+    def __init__(self, exploration: Exploration, directory: Path) -> None:
+        """Begins with no notes; they lie in a directory, as safe as the log that they repeat."""
         self._exploration = exploration
         self._extent = Extent()
-        self._notes = TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed below
+        self._notes = TemporaryFile("w+", encoding="ascii", dir=directory)  # noqa: SIM115 - closed below
         self._candidates: Candidates | None = None
 
     def read(self, interaction: Interaction) -> None:
@@ -63,7 +64,7 @@ class ChainTrainee:
 class BestSoFarTrainee:
     """Takes every log as it is: caution would change nothing."""
 
-    def __init__(self, exploration: Exploration) -> None:
+    def __init__(self, exploration: Exploration, _directory: Path) -> None:
         """Begins with no tallies."""
         self._policy = BestSoFar(Kind.BEST_SO_FAR, exploration)
 
@@ -79,7 +80,7 @@ class BestSoFarTrainee:
         """Holds nothing that would have to be freed."""
 
 
-TRAINEES: Mapping[Kind, Callable[[Exploration], Trainee]] = {
+TRAINEES: Mapping[Kind, Callable[[Exploration, Path], Trainee]] = {
     Kind.CHAIN: ChainTrainee,
     Kind.BEST_SO_FAR: BestSoFarTrainee,
 }
