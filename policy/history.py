@@ -7,7 +7,7 @@ that training sees what serving saw. They have names that no caller may use, und
     history.days_since_send      days since the last message was sent
     history.last_channel         its channel
 
-What is zero is left out, and so are the last two for a subject who never got a message.
+Counts of zero are left out, and so are the last two for a subject who never got a message.
 """
 
 from collections import Counter

@@ -1,5 +1,6 @@
 """How a chain learns: Vowpal Wabbit takes an example, and its changed weights are read back."""
 
+from collections.abc import Mapping
 from functools import reduce
 from math import exp, isfinite, log1p, prod, sqrt
 from pathlib import Path as FilePath
@@ -10,6 +11,7 @@ from policy.blocks import IntArray
 from policy.chain import Chain, Scale
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
+from policy.features import Tokens
 from policy.sides import side
 from policy.situation import Path, Situation
 from policy.tokens import example_sides, example_text
@@ -126,7 +128,12 @@ class Student:
 
 def terms_of(situation: Situation, path: Path) -> int:
     """How many weights the example of an action has, were there no collisions."""
-    sizes = {name: len(tokens) for name, tokens in example_sides(situation, path).items()}
+    return sides_terms(example_sides(situation, path))
+
+
+def sides_terms(sides: Mapping[str, Tokens]) -> int:
+    """Does as `terms_of`, given an action's `example_sides`."""
+    sizes = {name: len(tokens) for name, tokens in sides.items()}
     crosses = [prod([sizes[name] for name in cross]) for cross in (*PAIRS, *TRIPLES)]
     return 1 + sum(sizes.values()) + sum(crosses)
 

@@ -1,5 +1,6 @@
 """The tokens of each side of an action: what the model knows of context, offer, channel, window."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 from policy.catalog import NO_CHANNEL
@@ -23,9 +24,7 @@ def request_tokens(situation: Situation, offer: str) -> Tokens:
 
 def days_ahead(grid: Grid) -> tuple[int, ...]:
     """How many days each send window lies ahead of the first moment that is not too early."""
-    first_ms = grid.start_ms - grid.earliest_ms  # at most 0: the first window is running
-    steps = range(len(grid.local_minutes))
-    return tuple([max(first_ms + step * grid.step_ms, 0) // DAY_MS for step in steps])
+    return tuple([_days_ahead(grid, window) for window in range(len(grid.local_minutes))])
 
 
 @lru_cache(maxsize=16_384)
@@ -54,9 +53,18 @@ def example_sides(situation: Situation, path: Path) -> dict[str, Tokens]:
 
 def example_text(situation: Situation, path: Path) -> str:
     """The same as Vowpal Wabbit reads it."""
-    sides = example_sides(situation, path).items()
-    return " ".join(f"|{name} {token_text(tokens)}" for name, tokens in sides if tokens)
+    return sides_text(example_sides(situation, path))
+
+
+def sides_text(sides: Mapping[str, Tokens]) -> str:
+    """The sides of an example as Vowpal Wabbit reads them."""
+    return " ".join(f"|{name} {token_text(tokens)}" for name, tokens in sides.items() if tokens)
 
 
 def _window(grid: Grid, window: int) -> Tokens:
-    return window_tokens(grid.local_minutes[window], days_ahead(grid)[window])
+    return window_tokens(grid.local_minutes[window], _days_ahead(grid, window))
+
+
+def _days_ahead(grid: Grid, window: int) -> int:
+    # The first window is running: it begins before the earliest moment, or at it.
+    return max(grid.start_ms + window * grid.step_ms - grid.earliest_ms, 0) // DAY_MS

@@ -9,8 +9,8 @@ from policy.best_so_far import BestSoFar
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learned import Kind, Learned
-from policy.learning import Student, terms_of
-from policy.tokens import example_text
+from policy.learning import Student, sides_terms
+from policy.tokens import example_sides, sides_text
 from replay.candidates import Candidates
 from replay.join import Interaction
 
@@ -40,9 +40,9 @@ class ChainTrainee:
 
     def read(self, interaction: Interaction) -> None:
         """See `Trainee`."""
-        situation, path, reward = interaction.situation, interaction.path, interaction.reward
-        self._extent.add(reward, terms_of(situation, path))
-        self._notes.write(f"{reward!r} {example_text(situation, path)}\n")
+        sides = example_sides(interaction.situation, interaction.path)
+        self._extent.add(interaction.reward, sides_terms(sides))
+        self._notes.write(f"{interaction.reward!r} {sides_text(sides)}\n")
 
     def learned(self, on_progress: Callable[[int], None]) -> tuple[Student, float]:
         """See `Trainee`."""
