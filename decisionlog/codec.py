@@ -1,21 +1,29 @@
 """Turns decisions, deliveries, rewards and requests into stored bytes and back.
 
-This module and `contact_codec` are the only ones here that know the generated code. Payloads are
-protobuf messages with every field in the order of its number and every mapping sorted, so equal
-records are equal bytes; `sealing` says what surrounds them.
+This module, `decision_payload` and `contact_codec` are the only ones here that know the generated
+code. Payloads are protobuf messages with every field in the order of its number and every mapping
+sorted, so equal records are equal bytes; `sealing` says what surrounds them.
 """
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from decisionlog.caches import SizedCache
+from decisionlog.decision_payload import (
+    FIRST,
+    IDS,
+    SECOND,
+    TREE_SIZE_MAX,
+    TREES_SIZE_MAX,
+    decision_payload,
+    tree_size,
+)
 from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import (
     Decision,
     Delivery,
     DeliveryStatus,
-    Features,
     FeatureValue,
     Grid,
     OfferNode,
@@ -27,25 +35,7 @@ from decisionlog.sealing import check_id, decoded, encoded, seal, unseal
 from decisionlog.tables import ID_BYTES, Table, report_key
 from sendwise.log.v1 import records_pb2 as pb
 
-# Every decision begins with its first two fields, id and subject, which always have one length.
-_BEGINNING: Final = struct.Struct(f"2s{ID_BYTES}s2s{ID_BYTES}s")
-_FIRST_ID: Final = bytes([1 << 3 | 2, ID_BYTES])
-_SECOND_ID: Final = bytes([2 << 3 | 2, ID_BYTES])
 _REQUEST: Final = struct.Struct(f"{ID_BYTES}s{ID_BYTES}s")
-# Most requests of a campaign share their eligible tree, and building its messages costs more than
-# all the rest of a record. A tree's size is its nodes, of about 64 bytes each: a thousand usual
-# trees fit, and a huge one, which would drive them all out, is not kept.
-_TREE_SIZE_MAX: Final = 4_096
-_TREES_SIZE_MAX: Final = 131_072
-_TREE_OVERHEAD: Final = 8  # the entry of the cache, in nodes
-
-
-class _FeatureList(Protocol):
-    """What the generated code calls a repeated FeatureValue."""
-
-    def add(
-        self, *, name: str = ..., number: float = ..., category: str = ..., flag: bool = ...
-    ) -> pb.FeatureValue: ...
 
 
 def encode_decision(decision: Decision) -> bytes:
@@ -57,7 +47,7 @@ def encode_decision(decision: Decision) -> bytes:
         RecordTooLarge: Tree and features together take too many bytes.
     """
     _check_decision(decision)
-    return seal(encoded(_decision_payload, decision))
+    return seal(encoded(decision_payload, decision))
 
 
 def decode_decision(key: bytes, value: bytes) -> Decision:
@@ -79,8 +69,8 @@ def decode_subject(key: bytes, value: bytes) -> bytes:
         DamagedRecord: It is not what was written, or belongs to another key.
     """
     payload = unseal(Table.DECISIONS, key, value)
-    found = _BEGINNING.unpack_from(payload) if len(payload) >= _BEGINNING.size else None
-    if found is None or found[:3] != (_FIRST_ID, key, _SECOND_ID):
+    found = IDS.unpack_from(payload) if len(payload) >= IDS.size else None
+    if found is None or found[:3] != (FIRST, key, SECOND):
         raise DamagedRecord(Table.DECISIONS, key, "it does not begin with its ids")
     subject: bytes = found[3]
     return subject
@@ -159,78 +149,6 @@ def _check_decision(decision: Decision) -> None:
             raise InvalidRecord(f"stage {number} chose {stage.chosen} of {len(stage.pmf)}")
 
 
-def _decision_payload(decision: Decision) -> bytes:
-    # Serialised messages may be joined: fields 1 to 12, then 13 from the cache, then 14, give the
-    # very bytes of one message.
-    head = pb.DecisionRecord(
-        decision_id=decision.decision_id,
-        subject=decision.subject,
-        request_digest=decision.request_digest,
-        arm=decision.arm,
-        policy_version=decision.policy_version,
-        catalog_version=decision.catalog_version,
-        time_zone=decision.time_zone,
-        priority=decision.priority,
-        no_send_reason=decision.no_send_reason,
-        grid=_grid_message(decision.grid),
-    )
-    _add_features(head.features, decision.features)
-    for offer, features in sorted(decision.offer_features.items()):
-        _add_features(head.offer_features.add(offer=offer).features, features)
-    return head.SerializeToString() + _tree_field(decision.tree) + _stages_field(decision.stages)
-
-
-def _add_features(messages: _FeatureList, features: Features) -> None:
-    add = messages.add
-    for name, value in sorted(features.items()):
-        if isinstance(value, bool):  # first: a bool is an int as well
-            add(name=name, flag=value)
-        elif isinstance(value, str):
-            add(name=name, category=value)
-        else:
-            add(name=name, number=value)
-
-
-def _grid_message(grid: Grid) -> pb.Grid:
-    return pb.Grid(
-        start_ms=grid.start_ms,
-        step_ms=grid.step_ms,
-        earliest_ms=grid.earliest_ms,
-        local_minutes=grid.local_minutes,
-    )
-
-
-def _stages_field(stages: tuple[Stage, ...]) -> bytes:
-    record = pb.DecisionRecord()
-    add = record.stages.add
-    for stage in stages:
-        add(pmf=stage.pmf, chosen=stage.chosen)
-    return record.SerializeToString()
-
-
-def _new_tree_field(tree: Tree) -> bytes:
-    """Return the tree's field of a serialised decision."""
-    offers: dict[str, int] = {}
-    channels: dict[str, int] = {}
-    masks: dict[int, int] = {}
-    record = pb.DecisionRecord(tree=pb.EligibleTree())
-    for offer, nodes in tree:
-        add = record.tree.nodes.add(offer=offers.setdefault(offer, len(offers))).channels.add
-        for channel, mask in nodes:
-            add(
-                channel=channels.setdefault(channel, len(channels)),
-                window_mask=masks.setdefault(mask, len(masks)),
-            )
-    record.tree.offers.extend(offers)
-    record.tree.channels.extend(channels)
-    record.tree.window_masks.extend(_mask_bytes(mask) for mask in masks)
-    return record.SerializeToString()
-
-
-def _mask_bytes(mask: int) -> bytes:
-    return mask.to_bytes((mask.bit_length() + 7) // 8, "little")
-
-
 def _decision(payload: bytes) -> Decision:
     record = pb.DecisionRecord.FromString(payload)
     decision = Decision(
@@ -294,22 +212,11 @@ def _offer_node(
     return offer, tuple([(channels[c.channel], masks[c.window_mask]) for c in node.channels])
 
 
-def _size(tree: Tree) -> int:
-    """Return how much a tree takes of a cache, in nodes."""
-    return _TREE_OVERHEAD + sum([1 + len(nodes) for _, nodes in tree])
-
-
-_tree_field: Final = SizedCache(
-    _new_tree_field,
-    lambda tree, _: _size(tree),
-    entry_max=_TREE_SIZE_MAX,
-    total_max=_TREES_SIZE_MAX,
-)
 _tree: Final = SizedCache(
     _new_tree,
-    lambda _, tree: _size(tree),
-    entry_max=_TREE_SIZE_MAX,
-    total_max=_TREES_SIZE_MAX,
+    lambda _, tree: tree_size(tree),
+    entry_max=TREE_SIZE_MAX,
+    total_max=TREES_SIZE_MAX,
 )
 
 

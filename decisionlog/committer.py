@@ -7,11 +7,10 @@ shared; without load an operation waits for nobody.
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from time import perf_counter
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 from decisionlog.drafts import Draft
 from decisionlog.schema import increase
@@ -33,11 +32,9 @@ OnCommit = Callable[[float, int], None]
 held."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job(Generic[_Result]):
-    operation: Operation[_Result]
-    records: int
-    ticket: Ticket[_Result]
+_Job = tuple[Operation[Any], int, Ticket[Any]]
+"""An operation, how many records it may write, and whom to answer: one for each decision, and a
+dataclass would take as long as all the rest of queueing it."""
 
 
 class CommitterClosedError(Exception):
@@ -67,7 +64,7 @@ class Committer:
         self._on_commit = on_commit
         self._clock_s = clock_s
         self._max_batch_records = max_batch_records
-        self._waiting: SimpleQueue[_Job[Any] | None] = SimpleQueue()
+        self._waiting: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
         self._thread = Thread(target=self._run, name="decision-log-committer", daemon=True)
@@ -91,7 +88,7 @@ class Committer:
         with self._lock:
             if self._closed:
                 raise CommitterClosedError
-            self._waiting.put(_Job(operation, records, ticket))
+            self._waiting.put((operation, records, ticket))
         return ticket
 
     def close(self) -> None:
@@ -106,7 +103,7 @@ class Committer:
         for batch in self._batches():
             self._commit(batch)
 
-    def _batches(self) -> Iterator[list[_Job[Any]]]:
+    def _batches(self) -> Iterator[list[_Job]]:
         """Yield what waits, until the mark that `close` leaves."""
         while (job := self._waiting.get()) is not None:
             batch, is_last = self._batch(job)
@@ -114,8 +111,8 @@ class Committer:
             if is_last:
                 return
 
-    def _batch(self, first: _Job[Any]) -> tuple[list[_Job[Any]], bool]:
-        batch, records = [first], first.records
+    def _batch(self, first: _Job) -> tuple[list[_Job], bool]:
+        batch, records = [first], first[1]
         while records < self._max_batch_records:
             try:
                 job = self._waiting.get_nowait()
@@ -124,29 +121,30 @@ class Committer:
             if job is None:
                 return batch, True
             batch.append(job)
-            records += job.records
+            records += job[1]
         return batch, False
 
-    def _commit(self, batch: list[_Job[Any]]) -> None:
+    def _commit(self, batch: list[_Job]) -> None:
         started_s = self._clock_s()
         is_on_disk = self._put_on_disk(batch)
         seconds = self._clock_s() - started_s
-        for job in batch:
-            job.ticket.release()
+        for _, _, ticket in batch:
+            ticket.release()
         if is_on_disk:
             self._tell(seconds, len(batch))
 
-    def _put_on_disk(self, batch: list[_Job[Any]]) -> bool:
+    def _put_on_disk(self, batch: list[_Job]) -> bool:
         """Run and commit a batch; tell whether the commit succeeded. Tickets hold the outcome."""
         try:
             with self._write() as transaction:
                 draft = Draft(transaction)
                 _run_all(batch, draft)
+                draft.write()
                 for counter, count in draft.tallies().items():
                     increase(transaction, counter, count)
         except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
-            for job in batch:
-                job.ticket.hold_error(error)
+            for _, _, ticket in batch:
+                ticket.hold_error(error)
             return False
         return True
 
@@ -159,12 +157,12 @@ class Committer:
             _log.exception("the observer of commits failed")
 
 
-def _run_all(batch: list[_Job[Any]], draft: Draft) -> None:
-    for job in batch:
+def _run_all(batch: list[_Job], draft: Draft) -> None:
+    for operation, _, ticket in batch:
         try:
-            job.ticket.hold(job.operation(draft))
+            ticket.hold(operation(draft))
         except Exception as error:  # noqa: BLE001 - the caller's own; nothing of it is written
             draft.discard()
-            job.ticket.hold_error(error)
+            ticket.hold_error(error)
         else:
             draft.apply()

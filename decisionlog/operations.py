@@ -6,7 +6,7 @@ Records are encoded before an operation is queued, so that the one writer only l
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from decisionlog.codec import (
     decode_decision,
@@ -36,14 +36,14 @@ from decisionlog.tables import Counter, Table, report_key
 _Report = TypeVar("_Report", Delivery, Reward)
 
 
-@dataclass(frozen=True, slots=True)
-class NewDecision:
+class NewDecision(NamedTuple):  # made for every decision, in a third of a dataclass's time
     """A decision, ready to be written."""
 
     decision: Decision
     value: bytes
     request_key: bytes | None
     request_value: bytes
+    """Empty if the request has no id."""
     contact: NewContact | None
     """What it asks for beside; None if that is nothing."""
 
@@ -55,7 +55,9 @@ def new_decision(proposal: Proposal) -> NewDecision:
         InvalidRecord: It has no stored form.
     """
     decision, request_key = proposal.decision, proposal.request_key
-    request_value = encode_request(decision.decision_id, decision.request_digest)
+    request_value = b""
+    if request_key is not None:
+        request_value = encode_request(decision.decision_id, decision.request_digest)
     value, contact = encode_decision(decision), new_contact(proposal)
     return NewDecision(decision, value, request_key, request_value, contact)
 

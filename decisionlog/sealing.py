@@ -64,7 +64,7 @@ def encoded(payload_of: Callable[[_Record], bytes], record: _Record) -> bytes:
     """
     try:
         return payload_of(record)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
         raise InvalidRecord(str(error)) from error
 
 

@@ -7,8 +7,10 @@ moment leaves the last commit; a broken disk can break the file, which is report
 
 import errno
 import shutil
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -23,7 +25,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
 )
-from decisionlog.tables import ADDED_LATER, Table
+from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
 
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
 """The file is sparse and grows only with its content; a map that grew later, under several
@@ -38,7 +40,6 @@ _FILE_MODE: Final = 0o600
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # LMDB reports a write that a full disk cut short as EIO.
 _NO_ROOM_LEFT_BYTES: Final = 1024 * 1024
-_NEARLY_IN_ORDER: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.AUDIT})
 _DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 _EXPLANATIONS: Final = {
     lmdb.MapResizedError: "another process gave it a larger map; open it again with that size",
@@ -116,25 +117,60 @@ class ReadTransaction:
 class WriteTransaction(ReadTransaction):
     """The only writer of the log, in all processes, while it lasts. It never changes threads."""
 
+    def __init__(self, store: "Store", transaction: "lmdb.Transaction[bytes]") -> None:
+        super().__init__(store, transaction)
+        self._lasts: dict[Table, bytes] = {}
+
     def open_table(
         self, environment: lmdb.Environment, table: Table, *, create: bool
     ) -> "lmdb._Database":
         """Return the handle of a table; only the store needs it."""
         return environment.open_db(table.encode(), txn=self._transaction, create=create)
 
+    def get(self, table: Table, key: bytes) -> bytes | None:
+        """Return the value of a key, None if there is none."""
+        # New ids are mostly above all others: then LMDB, which gives the interpreter's lock away
+        # for every row it is asked for, need not be asked.
+        if table in SORTED_BY_TIME and key > (self._lasts.get(table) or self._last(table)):
+            return None
+        return super().get(table, key)
+
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store a value, in the place of an earlier one if there is one."""
-        database = self._tables[table]
-        # These come nearly in order. Appending fills pages that would otherwise split in half; it
-        # refuses a key that is not the last.
-        put = self._transaction.put
-        if table in _NEARLY_IN_ORDER and put(key, value, append=True, db=database):
-            return
-        put(key, value, db=database)
+        self._lasts.pop(table, None)
+        self._transaction.put(key, value, db=self._tables[table])
+
+    def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Store values, in the place of earlier ones if there are any.
+
+        Args:
+            table: Where.
+            rows: Keys and values, each key once.
+        """
+        ordered = sorted(rows)
+        last = self._last(table)
+        # Appending fills pages that would otherwise split in half; it takes only what comes last.
+        place = bisect_right(ordered, last, key=itemgetter(0))
+        cursor = self._transaction.cursor(self._tables[table])
+        if place:
+            cursor.putmulti(ordered[:place])
+        if place < len(ordered):
+            _, added = cursor.putmulti(ordered[place:], append=True)
+            if added != len(ordered) - place:  # LMDB leaves out what is not in order, and says so
+                raise ValueError(f"{len(ordered) - place} rows were to be added, not {added}")
+            self._lasts[table] = ordered[-1][0]
 
     def delete(self, table: Table, key: bytes) -> bool:
         """Remove a row; tell whether there was one."""
+        self._lasts.pop(table, None)
         return self._transaction.delete(key, db=self._tables[table])
+
+    def _last(self, table: Table) -> bytes:
+        """Return the last key of a table; it is empty if there is none."""
+        if table not in self._lasts:
+            cursor = self._transaction.cursor(self._tables[table])
+            self._lasts[table] = cursor.key() if cursor.last() else b""
+        return self._lasts[table]
 
 
 class Store:

@@ -40,6 +40,10 @@ ADDED_LATER: Final = frozenset({Table.CONTACTS, Table.STANDINGS, Table.BUDGETS, 
 they are empty."""
 
 
+SORTED_BY_TIME: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.AUDIT})
+"""Tables whose new keys are mostly above all that are there."""
+
+
 class Counter(StrEnum):
     """Something that is counted in the transaction in which it happens, for good.
 

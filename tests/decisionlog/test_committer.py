@@ -1,7 +1,7 @@
 """Group commit: what waits goes together, and everybody gets an answer."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -45,6 +45,14 @@ class FakeStore:
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Write within the transaction."""
         self.pending[table, key] = value
+
+    def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Write many rows within the transaction."""
+        self.pending |= {(table, key): value for key, value in rows}
+
+    def delete(self, table: Table, key: bytes) -> bool:
+        """Remove a row within the transaction."""
+        return self.pending.pop((table, key), None) is not None
 
     def observe(self, _: float, operations: int) -> None:
         """Be told of a commit."""
