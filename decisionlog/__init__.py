@@ -32,6 +32,7 @@ from decisionlog.errors import (
     RecordTooLarge,
     RequestIdReused,
     RewardIdReused,
+    TombstoneFileError,
     UnknownSchema,
     WrongKey,
 )
@@ -53,7 +54,9 @@ from decisionlog.records import (
     Stage,
     Tree,
 )
+from decisionlog.removal import Removed
 from decisionlog.scan import LoggedDecision
+from decisionlog.tombstones import Tombstone
 
 __all__ = [
     "AdmissionFailed",
@@ -93,6 +96,7 @@ __all__ = [
     "OfferNode",
     "Proposal",
     "RecordTooLarge",
+    "Removed",
     "ReportOutcome",
     "RequestIdReused",
     "Reservation",
@@ -103,6 +107,8 @@ __all__ = [
     "Stage",
     "Standing",
     "Taken",
+    "Tombstone",
+    "TombstoneFileError",
     "Tree",
     "UnknownSchema",
     "WrongKey",

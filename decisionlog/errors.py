@@ -250,6 +250,23 @@ class KeyFileError(DecisionLogError):
         return f"the key file {self.path} cannot be used: {self.problem}"
 
 
+class TombstoneFileError(DecisionLogError):
+    """The file of tombstones cannot be used: without it erased subjects could come back."""
+
+    def __init__(self, path: Path, line: int, problem: str) -> None:
+        super().__init__(path, line, problem)
+        self.path = path
+        self.line = line
+        """From 1."""
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return (
+            f"line {self.line} of the tombstones {self.path} cannot be used ({self.problem}): "
+            "give the file that the log's own directory had, unchanged"
+        )
+
+
 class KeyRequired(DecisionLogError):
     """A new log cannot be begun without a key."""
 

@@ -25,6 +25,7 @@ from decisionlog.operations import (
     new_report,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
+from decisionlog.removal import ERASED, EXPIRED, Removed, removed
 from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
 from decisionlog.standings import follow_delivery, read_spent, read_standing
 from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
@@ -64,6 +65,10 @@ class Taken:
     """Reports that were taken before and are not stored again."""
     contacts: int
     """Messages that decisions reserved."""
+    erased: Removed
+    """What of it was erased with its subject."""
+    expired: Removed
+    """What of it was removed by retention."""
 
 
 def _now_ms() -> int:
@@ -127,6 +132,11 @@ class DecisionLog:
         except BaseException:
             store.close()
             raise
+
+    @property
+    def store(self) -> Store:
+        """The tables, for what has transactions of its own: erasure, retention, backup."""
+        return self._store
 
     def __enter__(self) -> Self:
         return self
@@ -348,6 +358,8 @@ class DecisionLog:
                 deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
                 rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
                 contacts=schema.count(transaction, Counter.CONTACTS),
+                erased=removed(transaction, ERASED),
+                expired=removed(transaction, EXPIRED),
             )
 
     def created_at_ms(self) -> int:

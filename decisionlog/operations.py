@@ -30,6 +30,7 @@ from decisionlog.errors import (
     RewardIdReused,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
+from decisionlog.schema import expired_before
 from decisionlog.standings import NewContact, follow_reward, new_contact, reserve
 from decisionlog.tables import Counter, Table, report_key
 
@@ -88,31 +89,43 @@ def _record(draft: Draft, new: NewDecision | InvalidRecord) -> Decision | Decisi
     try:
         if new.request_key is not None:
             found = draft.get(Table.REQUESTS, new.request_key)
-            if found is not None:
-                return _earlier(draft, new, new.request_key, found)
+            earlier = found and _earlier(draft, new, new.request_key, found)
+            if earlier:
+                return earlier
         return _store_decision(draft, new)
     except DecisionLogError as error:
         return error
 
 
-def _earlier(draft: Draft, new: NewDecision, request_key: bytes, found: bytes) -> Decision:
-    """Return the decision that answered this request before."""
+def _earlier(draft: Draft, new: NewDecision, request_key: bytes, found: bytes) -> Decision | None:
+    """Return the decision that answered this request before, None if it was removed since."""
     decision_id, request_digest = decode_request(request_key, found)
-    if request_digest != new.decision.request_digest:
+    earlier = answered_by(draft, request_key, decision_id)
+    if earlier and request_digest != new.decision.request_digest:
         raise RequestIdReused(decision_id)
-    return answered_by(draft, request_key, decision_id)
+    return earlier
 
 
-def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> Decision:
-    """Return the decision that a request points to.
+def answered_by(transaction: Lookup, request_key: bytes, decision_id: bytes) -> Decision | None:
+    """Return the decision that a request points to, None if it was erased or has expired.
 
     Raises:
-        DamagedRecord: It is not there.
+        DamagedRecord: It is not there, though nothing removed it.
     """
     value = transaction.get(Table.DECISIONS, decision_id)
-    if value is None:
+    if value is not None:
+        return decode_decision(decision_id, value)
+    if not is_gone(transaction, decision_id):
         raise DamagedRecord(Table.REQUESTS, request_key, "its decision is missing")
-    return decode_decision(decision_id, value)
+    return None
+
+
+def is_gone(transaction: Lookup, decision_id: bytes) -> bool:
+    """Tell whether a decision was there, and was erased or has expired."""
+    if transaction.get(Table.DECISIONS, decision_id) is not None:
+        return False
+    is_erased = transaction.get(Table.ERASED, decision_id) is not None
+    return is_erased or decision_id < expired_before(transaction)
 
 
 def _store_decision(draft: Draft, new: NewDecision) -> Decision:
@@ -136,6 +149,7 @@ class ReportKind(Generic[_Report]):
     table: Table
     stored: Counter
     repeated: Counter
+    erased: Counter
     caller_id: Callable[[_Report], str]
     encode: Callable[[_Report], bytes]
     decode: Callable[[bytes, bytes], _Report]
@@ -150,6 +164,7 @@ DELIVERY: Final[ReportKind[Delivery]] = ReportKind(
     Table.DELIVERIES,
     Counter.DELIVERIES,
     Counter.DELIVERIES_REPEATED,
+    Counter.DELIVERIES_ERASED,
     attrgetter("delivery_id"),
     encode_delivery,
     decode_delivery,
@@ -159,6 +174,7 @@ REWARD: Final[ReportKind[Reward]] = ReportKind(
     Table.REWARDS,
     Counter.REWARDS,
     Counter.REWARDS_REPEATED,
+    Counter.REWARDS_ERASED,
     attrgetter("reward_id"),
     encode_reward,
     decode_reward,
@@ -206,6 +222,11 @@ def _store_report(
     if found is not None:
         return _taken_before(draft, kind, new, found)
     decision = draft.get(Table.DECISIONS, new.report.decision_id)
+    if decision is None and draft.get(Table.ERASED, new.report.decision_id) is not None:
+        # Counted as come and as erased, so that the ledger stays exact, and not kept.
+        draft.tally(kind.stored)
+        draft.tally(kind.erased)
+        return ReportOutcome.UNMATCHED
     try:
         reports.follow(draft, new.report, decision)
     except DecisionLogError as error:

@@ -6,7 +6,7 @@ not be seen; bound a scan with `until` to keep away from the moving end. Rows ar
 their transaction has ended, so the consumer may take as long as it likes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final, NamedTuple, TypeVar
@@ -129,17 +129,33 @@ def rows_of(  # noqa: PLR0913 - what bounds a scan
         DamagedRecord: Raised by the default `on_damage`.
         ValueError: The slice size is below 1.
     """
+    for rows in row_slices(store, table, start=start, until=until, slice_size=slice_size):
+        for row in rows:
+            yield from _decoded(decode, row, on_damage)
+
+
+def row_slices(
+    store: Store,
+    table: Table,
+    *,
+    start: bytes = b"",
+    until: bytes | None = None,
+    slice_size: int = DEFAULT_SLICE_SIZE,
+) -> Iterator[Sequence[_Row]]:
+    """Yield the rows of a table as they are stored, in the order of their keys, slice by slice.
+
+    Raises:
+        ValueError: The slice size is below 1.
+    """
     _check_slice_size(slice_size)
     while True:
         with store.read() as transaction:
             rows = list(islice(_rows(transaction.cursor(table), start), slice_size))
-        for row in rows:
-            if until is not None and row.key >= until:
-                return
-            yield from _decoded(decode, row, on_damage)
-        if len(rows) < slice_size:
+        is_last = len(rows) < slice_size
+        start = b"" if is_last else _after(rows[-1].key)
+        yield rows if until is None else [row for row in rows if row.key < until]
+        if is_last or (until is not None and start > until):
             return
-        start = _after(rows[-1].key)
 
 
 def _check_slice_size(slice_size: int) -> None:

@@ -20,6 +20,7 @@ SCHEMA_VERSION: Final = 1
 
 _SCHEMA: Final = b"schema"
 _FINGERPRINT: Final = b"key_fingerprint"
+_EXPIRED_BEFORE: Final = b"expired_before"
 _CREATED_AT_MS: Final = b"created_at_ms"
 _NUMBER: Final = struct.Struct(">Q")
 
@@ -68,6 +69,22 @@ def check(store: Store, fingerprint: bytes | None) -> None:
 def created_at_ms(transaction: ReadTransaction) -> int:
     """Return when the log was begun, Unix time."""
     return _read_number(transaction, _CREATED_AT_MS) or 0
+
+
+def fingerprint(transaction: ReadTransaction) -> bytes:
+    """Return the fingerprint of the key that the log was begun with."""
+    return _read(transaction, _FINGERPRINT) or b""
+
+
+def expired_before(transaction: Lookup) -> bytes:
+    """Return the first decision id that retention has not removed; empty if it never did."""
+    return _read(transaction, _EXPIRED_BEFORE) or b""
+
+
+def note_expired(transaction: Transaction, before: bytes) -> None:
+    """Note that retention removed the decisions before an id."""
+    if before > expired_before(transaction):
+        transaction.put(Table.META, _EXPIRED_BEFORE, seal(before))
 
 
 def count(transaction: ReadTransaction, counter: Counter) -> int:

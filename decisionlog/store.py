@@ -57,6 +57,9 @@ class Cursor(Protocol):
     def next(self) -> bool:
         """Go to the next row; tell whether there is one."""
 
+    def last(self) -> bool:
+        """Go to the last row; tell whether there is one."""
+
     def key(self) -> bytes:
         """Return the key here."""
 
@@ -72,6 +75,10 @@ class NoRows:
         return False
 
     def next(self) -> bool:
+        """Find nothing."""
+        return False
+
+    def last(self) -> bool:
         """Find nothing."""
         return False
 
@@ -112,6 +119,14 @@ class ReadTransaction:
         if table not in self._tables:
             return 0
         return self._transaction.stat(self._tables[table])["entries"]
+
+    def used_bytes(self) -> int:
+        """Return how much of the file is in use; what was freed waits in it to be used again."""
+        stats = [self._transaction.stat(database) for database in self._tables.values()]
+        return sum(
+            each["psize"] * (each["branch_pages"] + each["leaf_pages"] + each["overflow_pages"])
+            for each in stats
+        )
 
 
 class WriteTransaction(ReadTransaction):
@@ -211,6 +226,12 @@ class Store:
         """Close the environment; transactions in it must have ended."""
         self._closed = True
         self._environment.close()
+
+    def file_bytes(self) -> int:
+        """Return how large the file has become; it never shrinks."""
+        with self._translated():
+            pages: int = self._environment.info()["last_pgno"] + 1
+            return pages * self._environment.stat()["psize"]
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:

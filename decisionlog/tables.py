@@ -30,12 +30,25 @@ class Table(StrEnum):
     """What was sent, by `budget_key`."""
     AUDIT = "audit"
     """What happened outside the usual rules, by ids that sort by time."""
+    TOMBSTONES = "tombstones"
+    """Which subjects were erased, by pseudonym."""
+    ERASED = "erased"
+    """Ids of decisions that were erased: reports on them are counted, not kept."""
 
     # An enum hashes in Python; tables are looked up for every row, so hash as the string they are.
     __hash__ = str.__hash__
 
 
-ADDED_LATER: Final = frozenset({Table.CONTACTS, Table.STANDINGS, Table.BUDGETS, Table.AUDIT})
+ADDED_LATER: Final = frozenset(
+    {
+        Table.CONTACTS,
+        Table.STANDINGS,
+        Table.BUDGETS,
+        Table.AUDIT,
+        Table.TOMBSTONES,
+        Table.ERASED,
+    }
+)
 """Tables that a log of this schema may lack: opening it for writing makes them, and to a reader
 they are empty."""
 
@@ -47,7 +60,8 @@ SORTED_BY_TIME: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.AUDIT}
 class Counter(StrEnum):
     """Something that is counted in the transaction in which it happens, for good.
 
-    What is deleted later lowers no count, so that it is missed.
+    What is deleted later lowers no count: it is counted once more, as erased or expired, so that
+    what is missing without a count is missed.
     """
 
     DECISIONS = "decisions_stored"
@@ -56,6 +70,14 @@ class Counter(StrEnum):
     DELIVERIES_REPEATED = "deliveries_repeated"
     REWARDS_REPEATED = "rewards_repeated"
     CONTACTS = "contacts_reserved"
+    DECISIONS_ERASED = "decisions_erased"
+    DELIVERIES_ERASED = "deliveries_erased"
+    REWARDS_ERASED = "rewards_erased"
+    CONTACTS_ERASED = "contacts_erased"
+    DECISIONS_EXPIRED = "decisions_expired"
+    DELIVERIES_EXPIRED = "deliveries_expired"
+    REWARDS_EXPIRED = "rewards_expired"
+    CONTACTS_EXPIRED = "contacts_expired"
 
     __hash__ = str.__hash__
 

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from decisionlog import Decision, DecisionLog, Delivery, Reservation, Reward
+from decisionlog import Decision, DecisionLog, Delivery, Reservation, Reward, Taken
 from policy.catalog import Reward as RewardRule
 from replay.join import Fate, fate, is_early, is_late
+
+_KINDS = ("decisions", "deliveries", "rewards", "contacts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class Ledger:
     """Failed, suppressed or overridden."""
     pending: int
     """No delivery was reported."""
+    decisions_erased: int
+    """Removed with their subject."""
+    decisions_expired: int
+    """Removed by retention."""
     deliveries: int
     """Every report on a delivery that came in, repeats included."""
     deliveries_joined: int
@@ -27,6 +33,10 @@ class Ledger:
     """On a decision that this log does not hold."""
     deliveries_duplicate: int
     """Repeats of a report that was stored before."""
+    deliveries_erased: int
+    """Removed with their subject, or come afterwards and not kept."""
+    deliveries_expired: int
+    """Removed by retention."""
     rewards: int
     """Every reward that came in, repeats included."""
     joined: int
@@ -39,6 +49,10 @@ class Ledger:
     """Of a decision that this log does not hold."""
     duplicate: int
     """Repeats of a reward that was stored before."""
+    rewards_erased: int
+    """Removed with their subject, or come afterwards and not kept."""
+    rewards_expired: int
+    """Removed by retention."""
     contacts: int
     """Messages that decisions reserved."""
     contacts_confirmed: int
@@ -47,16 +61,24 @@ class Ledger:
     """Reported as failed or suppressed."""
     contacts_open: int
     """No delivery was reported: they count as if they had been sent."""
+    contacts_erased: int
+    """Removed with their subject."""
+    contacts_expired: int
+    """Removed by retention."""
 
     @property
     def balanced(self) -> bool:
         """Whether all that came in is there, once."""
+        gone = [
+            getattr(self, f"{kind}_erased") + getattr(self, f"{kind}_expired") for kind in _KINDS
+        ]
         fates = self.delivered + self.undelivered + self.pending
         reports = self.deliveries_joined + self.deliveries_unmatched + self.deliveries_duplicate
         joins = self.joined + self.early + self.late + self.unmatched + self.duplicate
         contacts = self.contacts_confirmed + self.contacts_released + self.contacts_open
-        came_in = (self.decided, self.deliveries, self.rewards, self.contacts)
-        return came_in == (fates, reports, joins, contacts)
+        came_in = [self.decided, self.deliveries, self.rewards, self.contacts]
+        found = [fates, reports, joins, contacts]
+        return came_in == [sum(pair) for pair in zip(found, gone, strict=True)]
 
 
 def ledger(
@@ -85,32 +107,58 @@ def ledger(
     )
     after = log.taken()
     reports, joins = deliveries + orphans[True], rewards.total() + orphans[False]
+    came_in = _CameIn(before, after)
     return Ledger(
-        decided=_agreed(fates.total(), before.decisions, after.decisions),
+        decided=came_in.agreed("decisions", fates.total()),
         delivered=fates[Fate.DELIVERED],
         undelivered=fates[Fate.FAILED] + fates[Fate.SUPPRESSED] + fates[Fate.OVERRIDDEN],
         pending=fates[Fate.PENDING],
-        deliveries=_agreed(reports, before.deliveries, after.deliveries)
-        + after.deliveries_repeated,
+        decisions_erased=after.erased.decisions,
+        decisions_expired=after.expired.decisions,
+        deliveries=came_in.agreed("deliveries", reports) + after.deliveries_repeated,
         deliveries_joined=deliveries,
         deliveries_unmatched=orphans[True],
         deliveries_duplicate=after.deliveries_repeated,
-        rewards=_agreed(joins, before.rewards, after.rewards) + after.rewards_repeated,
+        deliveries_erased=after.erased.deliveries,
+        deliveries_expired=after.expired.deliveries,
+        rewards=came_in.agreed("rewards", joins) + after.rewards_repeated,
         joined=rewards["joined"],
         early=rewards["early"],
         late=rewards["late"],
         unmatched=orphans[False],
         duplicate=after.rewards_repeated,
-        contacts=_agreed(contacts.total(), before.contacts, after.contacts),
+        rewards_erased=after.erased.rewards,
+        rewards_expired=after.expired.rewards,
+        contacts=came_in.agreed("contacts", contacts.total()),
         contacts_confirmed=contacts["confirmed"],
         contacts_released=contacts["released"],
         contacts_open=contacts["open"],
+        contacts_erased=after.erased.contacts,
+        contacts_expired=after.expired.contacts,
     )
 
 
-def _agreed(found: int, before: int, after: int) -> int:
-    """How many there should be: what was found, if that is within what was counted meanwhile."""
-    return found if before <= found <= after else after
+@dataclass(frozen=True, slots=True)
+class _CameIn:
+    """What was counted when it was stored, before and after the log was read."""
+
+    before: Taken
+    after: Taken
+
+    def agreed(self, kind: str, found: int) -> int:
+        """How many there should be: what was found and what is gone, if that can be.
+
+        While others write and remove, what is there lies between what was there at first without
+        what has gone since, and all that has come until now without what had gone at first.
+        """
+        low = getattr(self.before, kind) - _gone(self.after, kind)
+        high = getattr(self.after, kind) - _gone(self.before, kind)
+        is_possible = low <= found <= high
+        return found + _gone(self.after, kind) if is_possible else int(getattr(self.after, kind))
+
+
+def _gone(taken: Taken, kind: str) -> int:
+    return int(getattr(taken.erased, kind) + getattr(taken.expired, kind))
 
 
 def _hold(reservation: Reservation) -> str:

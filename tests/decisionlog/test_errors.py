@@ -31,6 +31,7 @@ SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.UnknownSchema(HERE, 2, 1), ["schema 2", "schema 1", "migrate"]),
     (errors.UnknownSchema(HERE, None, 1), ["no schema"]),
     (errors.KeyFileError(HERE, "it is missing"), ["data", "missing"]),
+    (errors.TombstoneFileError(HERE, 3, "it is no tombstone"), ["line 3", "data", "unchanged"]),
     (errors.KeyRequired(HERE), ["data", "key file"]),
     (errors.WrongKey(HERE, b"\x01", b"\x02"), ["01", "02", "key file"]),
 ]

@@ -1,5 +1,6 @@
 """The log against a plain in-memory reference, under random operations and restarts."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from decisionlog import (
     BudgetKey,
+    BudgetSlot,
     Contact,
     ContactRefused,
     Counts,
@@ -22,6 +24,7 @@ from decisionlog import (
     DeliveryIdReused,
     DeliveryStatus,
     Proposal,
+    Removed,
     ReportOutcome,
     RequestIdReused,
     Response,
@@ -29,6 +32,8 @@ from decisionlog import (
     RewardIdReused,
     Spent,
     Standing,
+    erasure,
+    retention,
 )
 from decisionlog.contacts import HOURS
 from tests.decisionlog.recount import counting, ordered, spent_by
@@ -44,6 +49,7 @@ SUBJECTS = (b"s" * 16, b"t" * 16)
 DAY = 739_533
 BUDGETS: tuple[BudgetKey, ...] = (("channel", "push", DAY), ("channel", "email", DAY))
 LISTENED = frozenset({REWARD.name})
+KINDS = ("decisions", "deliveries", "rewards", "contacts")
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,12 @@ class Reference:
     decided: dict[bytes, Contact] = field(default_factory=dict)
     responses: list[Response] = field(default_factory=list)
     audited: set[bytes] = field(default_factory=set)
+    erased: set[bytes] = field(default_factory=set)
+    """Ids of decisions that were erased: reports on them are not kept."""
+    kept_slots: Counter[BudgetSlot] = field(default_factory=Counter)
+    """Of contacts that are gone: what was sent stays sent."""
+    gone: Counter[str] = field(default_factory=Counter)
+    """How many of each kind were removed, and why."""
 
     def record(self, proposed: Proposal) -> Decision | type:
         """Return what a log should answer; an error by its type."""
@@ -175,6 +187,9 @@ class Reference:
 
     def report_delivery(self, new: Delivery) -> ReportOutcome | type:
         """Return what a log should answer; an error by its type."""
+        if self._is_dropped(new.decision_id):
+            self.gone["deliveries erased"] += 1
+            return ReportOutcome.UNMATCHED
         stored = self.deliveries.setdefault((new.decision_id, new.delivery_id), new)
         if stored is new:
             self._rename(new.decision_id)
@@ -190,6 +205,9 @@ class Reference:
 
     def report_reward(self, new: Reward) -> ReportOutcome | type:
         """Return what a log should answer; an error by its type."""
+        if self._is_dropped(new.decision_id):
+            self.gone["rewards erased"] += 1
+            return ReportOutcome.UNMATCHED
         stored = self.rewards.setdefault((new.decision_id, new.reward_id), new)
         if stored is new:
             self._hear(new)
@@ -202,6 +220,46 @@ class Reference:
             return RewardIdReused
         self.rewards_repeated += 1
         return ReportOutcome.REPEATED
+
+    def _is_dropped(self, decision_id: bytes) -> bool:
+        return decision_id in self.erased and decision_id not in self.decisions
+
+    def erase(self, subject: bytes) -> Removed:
+        """Forget a subject; return what should have gone."""
+        ids = {id_ for id_, each in self.decisions.items() if each.subject == subject}
+        self.erased |= ids
+        return self._remove(ids, ids, "erased")
+
+    def expire(self, before: bytes) -> Removed:
+        """Forget what is older than a decision; return what should have gone."""
+        self.erased = {each for each in self.erased if each >= before}
+        known = {id_ for id_ in self.decisions if id_ < before}
+        reported = [of for of, _ in [*self.deliveries, *self.rewards]]
+        return self._remove(known, {of for of in reported if of < before} | known, "expired")
+
+    def _remove(self, known: set[bytes], reported: set[bytes], why: str) -> Removed:
+        for id_ in known:
+            counting = self._counting(id_)
+            self.kept_slots.update(() if counting is None else counting.slots)
+        before = self._lengths()
+        self.decisions = {k: v for k, v in self.decisions.items() if k not in known}
+        self.decided = {k: v for k, v in self.decided.items() if k not in known}
+        self.requests = {k: v for k, v in self.requests.items() if v.decision_id not in known}
+        self.responses = [each for each in self.responses if each.decision_id not in known]
+        self.audited -= known
+        self.deliveries = {k: v for k, v in self.deliveries.items() if k[0] not in reported}
+        self.rewards = {k: v for k, v in self.rewards.items() if k[0] not in reported}
+        counts = [old - new for old, new in zip(before, self._lengths(), strict=True)]
+        for kind, count in zip(KINDS, counts, strict=True):
+            self.gone[f"{kind} {why}"] += count
+        return Removed(*counts)
+
+    def _lengths(self) -> list[int]:
+        return [len(self.decisions), len(self.deliveries), len(self.rewards), len(self.decided)]
+
+    def removed(self, why: str) -> Removed:
+        """Return what should have gone for a reason."""
+        return Removed(*(self.gone[f"{kind} {why}"] for kind in KINDS))
 
     def _outcome(self, new: Delivery | Reward) -> ReportOutcome:
         known = new.decision_id in self.decisions
@@ -244,8 +302,12 @@ class Reference:
 
     def spent(self) -> Spent:
         """Return what should be spent of the budgets."""
-        nothing: tuple[int, ...] = (0,) * HOURS
-        return dict.fromkeys(BUDGETS, nothing) | spent_by(self._contacts())
+        present = spent_by(self._contacts())
+        return {day: self._spent_on(day, present) for day in {*BUDGETS, *present}}
+
+    def _spent_on(self, day: BudgetKey, present: Spent) -> tuple[int, ...]:
+        hours = present.get(day, (0,) * HOURS)
+        return tuple(sent + self.kept_slots[(*day, hour)] for hour, sent in enumerate(hours))
 
     def counts(self) -> Counts:
         """Return what a log should count."""
@@ -274,6 +336,7 @@ class LogMachine(RuleBasedStateMachine):
         self.directory = Path(mkdtemp())
         self.reference = Reference()
         self.log = self.opened()
+        self.tombs: set[bytes] = set()
 
     def opened(self) -> DecisionLog:
         """Open the log."""
@@ -301,6 +364,26 @@ class LogMachine(RuleBasedStateMachine):
         """Report a batch of rewards."""
         expected = [self.reference.report_reward(each) for each in reports]
         assert typed(self.log.report_rewards(reports, LISTENED)) == expected
+
+    @rule(subject=st.sampled_from(SUBJECTS))
+    def erase(self, subject: bytes) -> None:
+        """Erase a subject."""
+        found = erasure.erase(self.log.store, [subject], 0)
+        assert found[subject].removed == self.reference.erase(subject)
+        self.tombs.add(subject)
+        assert all(each.is_complete for each in erasure.tombstones(self.log.store))
+        assert {each.subject for each in erasure.tombstones(self.log.store)} == self.tombs
+
+    @rule(number=numbers, rows=st.integers(1, 3))
+    def expire(self, number: int, rows: int) -> None:
+        """Let what is older than a decision expire, in slices."""
+        before, gone = decision_id(number), Removed()
+        while (part := retention.expire(self.log.store, before, rows)) is not None:
+            gone += part
+        assert gone == self.reference.expire(before)
+        sweep = retention.Sweep(before, before)
+        assert retention.sweep_requests(self.log.store, b"", sweep) is None
+        assert retention.sweep_standings(self.log.store, b"", sweep) is None
 
     @rule()
     def restart(self) -> None:
@@ -337,7 +420,13 @@ class LogMachine(RuleBasedStateMachine):
             if each.contact is not None
         }
         assert decided == self.reference.decided
-        assert self.log.taken().contacts == len(decided)
+        taken = self.log.taken()
+        assert taken.erased == self.reference.removed("erased")
+        assert taken.expired == self.reference.removed("expired")
+        gone = taken.erased.contacts + taken.expired.contacts
+        assert taken.contacts == len(decided) + gone
+        gone = taken.erased.decisions + taken.expired.decisions
+        assert taken.decisions == len(self.reference.decisions) + gone
         audited = [each.decision_id for each in self.log.audit_trail(slice_size=2)]
         assert audited == sorted(self.reference.audited)
 

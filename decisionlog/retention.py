@@ -1,0 +1,191 @@
+"""Removes what is too old or too much, the oldest first, in bounded transactions.
+
+A decision goes together with its reports and its reservation; what others refer to them by (request
+ids, standings, days of budgets) follows in a sweep of its own, so that no transaction is long.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+
+from decisionlog import schema
+from decisionlog.codec import decode_request
+from decisionlog.contact_codec import decode_standing, encode_standing
+from decisionlog.contacts import Standing
+from decisionlog.errors import DamagedRecord
+from decisionlog.ids import lower_bound
+from decisionlog.operations import is_gone
+from decisionlog.removal import EXPIRED, Removed, delete_all, is_reserved, keys_from, note_removed
+from decisionlog.store import ReadTransaction, Store, WriteTransaction
+from decisionlog.tables import ID_BYTES, Table
+
+SLICE_ROWS: Final = 256
+"""Rows of each table that one transaction removes: others wait for so many."""
+SWEEP_ROWS: Final = 1_000
+"""Rows that one step of a sweep looks at."""
+
+_BY_DECISION: Final = (
+    Table.DECISIONS,
+    Table.CONTACTS,
+    Table.DELIVERIES,
+    Table.REWARDS,
+    Table.ERASED,
+)
+_DAY_MS: Final = 86_400_000
+_DAY_BYTES: Final = 4
+# Days of budgets are those of the catalog's zone, which may be a day off from ours.
+_BUDGET_DAYS_KEPT: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is to be swept out."""
+
+    before: bytes
+    """Decisions before this id count no more for their subjects."""
+    requests_before: bytes
+    """Request ids that decisions before this id answered are forgotten."""
+
+
+def used_bytes(store: Store) -> int:
+    """Return how much of the log's file is in use."""
+    with store.read() as transaction:
+        return transaction.used_bytes()
+
+
+def oldest(store: Store) -> bytes | None:
+    """Return the id of the oldest decision that is there, None if there is none."""
+    with store.read() as transaction:
+        return next(keys_from(transaction.cursor(Table.DECISIONS), b""), None)
+
+
+def expire(store: Store, before: bytes, rows: int = SLICE_ROWS) -> Removed | None:
+    """Remove the oldest decisions with all that hangs on them, in one short transaction.
+
+    Args:
+        store: Open for writing.
+        before: 16 bytes; decisions from this id on stay, and so do reports on them.
+        rows: The most rows of a table to remove; exceeded only where one decision has more reports.
+
+    Returns:
+        What went; None if nothing was left to remove.
+    """
+    with store.write() as transaction:
+        until = _slice_end(transaction, before, rows)
+        if until is None:
+            return None
+        gone = _expire_until(transaction, until)
+        note_removed(transaction, EXPIRED, gone)
+        schema.note_expired(transaction, until)
+        return gone
+
+
+def _slice_end(transaction: ReadTransaction, before: bytes, rows: int) -> bytes | None:
+    """Return the id up to which no table has more rows than may go; None if none has any."""
+    ends, firsts = [before], []
+    for table in _BY_DECISION:
+        keys = [
+            key[:ID_BYTES] for key in islice(keys_from(transaction.cursor(table), b""), rows + 1)
+        ]
+        keys = [key for key in keys if key < before]
+        firsts += keys[:1]
+        ends += keys[rows:]
+    if not firsts:
+        return None
+    first = min(firsts)
+    return max(min(ends), _next(first))
+
+
+def _next(decision_id: bytes) -> bytes:
+    return (int.from_bytes(decision_id, "big") + 1).to_bytes(ID_BYTES, "big")
+
+
+def _expire_until(transaction: WriteTransaction, until: bytes) -> Removed:
+    keys = {table: _before(transaction, table, until) for table in _BY_DECISION}
+    contacts = sum(is_reserved(transaction, key) for key in keys[Table.CONTACTS])
+    delete_all(transaction, Table.AUDIT, keys[Table.DECISIONS])
+    counts = {table: delete_all(transaction, table, found) for table, found in keys.items()}
+    return Removed(
+        counts[Table.DECISIONS], counts[Table.DELIVERIES], counts[Table.REWARDS], contacts
+    )
+
+
+def _before(transaction: ReadTransaction, table: Table, until: bytes) -> list[bytes]:
+    found = []
+    for key in keys_from(transaction.cursor(table), b""):
+        if key >= until:
+            break
+        found.append(key)
+    return found
+
+
+def forget_budgets(store: Store, before_ms: int, rows: int = SLICE_ROWS) -> int:
+    """Remove days of budgets from before a time; return how many."""
+    day = datetime.fromtimestamp(before_ms / 1000, UTC).toordinal() - _BUDGET_DAYS_KEPT
+    until = max(day, 0).to_bytes(_DAY_BYTES, "big")
+    with store.write() as transaction:
+        return delete_all(
+            transaction, Table.BUDGETS, _before(transaction, Table.BUDGETS, until)[:rows]
+        )
+
+
+def sweep_requests(store: Store, position: bytes, sweep: Sweep) -> bytes | None:
+    """Forget old request ids and those of decisions that are gone, some rows at a time.
+
+    Returns:
+        Where to go on; None at the end of the table.
+    """
+    return _step(store, Table.REQUESTS, position, lambda t, k, v: _is_forgotten(t, k, v, sweep))
+
+
+def sweep_standings(store: Store, position: bytes, sweep: Sweep) -> bytes | None:
+    """Let decisions that have expired count no more for their subjects, some rows at a time.
+
+    Returns:
+        Where to go on; None at the end of the table.
+    """
+    return _step(store, Table.STANDINGS, position, lambda t, k, v: _is_empty(t, k, v, sweep))
+
+
+_IsGone = Callable[[WriteTransaction, bytes, bytes], bool]
+
+
+def _step(store: Store, table: Table, position: bytes, is_gone: _IsGone) -> bytes | None:
+    with store.write() as transaction:
+        cursor = transaction.cursor(table)
+        keys = list(islice(keys_from(cursor, position), SWEEP_ROWS))
+        for key in keys:
+            value = transaction.get(table, key)
+            if value is not None and is_gone(transaction, key, value):
+                transaction.delete(table, key)
+    return None if len(keys) < SWEEP_ROWS else keys[-1] + b"\0"
+
+
+def _is_forgotten(transaction: WriteTransaction, key: bytes, value: bytes, sweep: Sweep) -> bool:
+    try:
+        decision_id, _ = decode_request(key, value)
+    except DamagedRecord:
+        return False  # `check-log` names it; to remove it would hide the damage
+    return decision_id < sweep.requests_before or is_gone(transaction, decision_id)
+
+
+def _is_empty(transaction: WriteTransaction, key: bytes, value: bytes, sweep: Sweep) -> bool:
+    """Tell whether nothing of a standing is left; store what is, if it has become less."""
+    try:
+        standing = decode_standing(key, value)
+    except DamagedRecord:
+        return False
+    left = Standing(
+        tuple(each for each in standing.contacts if each.decision_id >= sweep.before),
+        tuple(each for each in standing.responses if each.decision_id >= sweep.before),
+    )
+    if left != standing and left != Standing():
+        transaction.put(Table.STANDINGS, key, encode_standing(key, left))
+    return left == Standing()
+
+
+def sweep_of(before_ms: int, requests_before_ms: int) -> Sweep:
+    """Return what two moments, Unix time, bound."""
+    return Sweep(lower_bound(max(before_ms, 0)), lower_bound(max(requests_before_ms, 0)))
