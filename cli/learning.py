@@ -1,6 +1,6 @@
 """`sendwise train`, `evaluate`, `models`, `promote`, `rollback`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from cli.options import (
     DataDir,
     Format,
     OutputFormat,
+    Processes,
     Since,
     Until,
 )
@@ -29,7 +30,7 @@ from replay.evaluation import (
     evaluate_table,
 )
 from replay.gate import gate
-from replay.log_evaluation import LOGGING, PolicyEvaluation, evaluate_log
+from replay.log_plan import LogEvaluation, evaluate_source
 from replay.predictions import Predictions
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
 from replay.train import train as train_chain
@@ -90,7 +91,8 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     policy: Annotated[
         list[str] | None,
         typer.Option(
-            help="A version, `uniform`, `fixed/OFFER[/CHANNEL]` or `logging`; may be repeated.",
+            help="A version, `uniform`, `fixed/OFFER[/CHANNEL]`, `logging`, or module:Class for a "
+            "class of your own; may be repeated.",
             show_default="the champion",
         ),
     ] = None,
@@ -108,6 +110,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option(help="Only decisions that this policy version made.")
     ] = None,
     estimator: Estimators = None,
+    processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Say what policies would have earned, and how sure that is."""
@@ -117,17 +120,25 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     scope = Scope(catalog, as_of, since, until, made_by)
-    results, left = _evaluate(data, scope, policy, estimator or list(DEFAULT_ESTIMATORS))
+    chosen = policy or [releases(data).present().champion]
+    with source(data, scope) as opened, progress("Evaluating", opened.size) as advance:
+        results = evaluate_source(
+            opened,
+            chosen,
+            estimator or DEFAULT_ESTIMATORS,
+            processes=processes,
+            on_progress=advance,
+        )
 
     def text() -> None:
-        _show_results({name: one.result for name, one in results.items()})
-        if left:
+        _show_results({name: results.policies[name].result for name in chosen})
+        if results.left:
             counts = ", ".join(
-                f"{count:,} {name.replace('_', ' ')}" for name, count in left.items()
+                f"{count:,} {reason.replace('_', ' ')}" for reason, count in results.left.items()
             )
             line(f"decisions left out: {counts}")
 
-    show(_as_json(results, left), form, text)
+    show(_as_json(results, chosen), form, text)
 
 
 def report(  # noqa: PLR0913 - one parameter an option
@@ -244,27 +255,18 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
     return facts
 
 
-def _evaluate(
-    data: Path, scope: Scope, versions: list[str] | None, estimators: list[str]
-) -> tuple[dict[str, PolicyEvaluation], dict[str, int]]:
-    """Results by policy, and the decisions that are no interactions, by why."""
-    chosen = versions or [releases(data).present().champion]
-    with source(data, scope) as found:
-        targets = [found.target(version) for version in chosen if version != LOGGING]
-        with progress("Evaluating", found.size) as advance:
-            results = evaluate_log(found.interactions(advance), targets, estimators)
-        left = {reason.value: count for reason, count in found.left.items()}
-    return {name: results[name] for name in chosen}, left
-
-
-def _as_json(results: Mapping[str, PolicyEvaluation], left: Mapping[str, int]) -> Mapping[str, Any]:
+def _as_json(results: LogEvaluation, chosen: Sequence[str]) -> Mapping[str, Any]:
     """One policy's result as it is, several by name."""
     found = {
-        name: {**one.result.to_json(), "difference": _optional_json(one.difference)}
-        for name, one in results.items()
+        name: {
+            **results.policies[name].result.to_json(),
+            "difference": _optional_json(results.policies[name].difference),
+        }
+        for name in chosen
     }
     several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
-    return {**several, "left_out": left}
+    left = {reason.value: count for reason, count in results.left.items()}
+    return {**several, "log": results.log.facts, "left_out": left}
 
 
 def _optional_json(estimate: Estimate | None) -> Mapping[str, Any] | None:

@@ -1,9 +1,10 @@
 """Opens what a command needs of a data directory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from decisionlog import DecisionLog
@@ -37,7 +38,12 @@ class Scope:
 
 def log(data_dir: Path) -> DecisionLog:
     """A log, read only: a server may go on writing to it."""
-    return DecisionLog.open(data_dir, keys=None, read_only=True)
+    return opener(data_dir)()
+
+
+def opener(data_dir: Path) -> Callable[[], DecisionLog]:
+    """Opens a log, read only, in whatever process calls it."""
+    return partial(DecisionLog.open, data_dir, keys=None, read_only=True)
 
 
 @contextmanager
@@ -53,6 +59,7 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
             start=bound(scope.since) or b"",
             until=bound(scope.until),
             made_by=scope.made_by,
+            open_log=opener(data_dir),
         )
 
 

@@ -52,4 +52,12 @@ AsOf = Annotated[
 ]
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
 Until = Annotated[datetime | None, typer.Option(help="Only decisions before this moment (UTC).")]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes to read a large log with; the result is the same for any number.",
+        min=1,
+        show_default="one a core",
+    ),
+]
 DEFAULT_DATA_DIR = Path("sendwise-data")

@@ -12,6 +12,7 @@ from decisionlog.codec import decode_decision, decode_request
 from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
 from decisionlog.contact_codec import decode_audit, decode_reservation
 from decisionlog.contacts import AuditEntry, BudgetKey, Proposal, Reservation, Spent, Standing
+from decisionlog.cuts import cuts
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
 from decisionlog.keys import Keys
 from decisionlog.operations import (
@@ -298,6 +299,10 @@ class DecisionLog:
         return scanning.scan(
             self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
         )
+
+    def cuts(self, every: int, *, start: bytes = b"", until: bytes | None = None) -> list[bytes]:
+        """Return the ids at which stretches of so many decisions begin; see `cuts.cuts`."""
+        return cuts(self._store, every, start, until)
 
     def orphans(
         self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage

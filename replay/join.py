@@ -66,6 +66,16 @@ class Interaction:
     reward: float
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A decision with its reports: an interaction, or the reason why it is none."""
+
+    logged: LoggedDecision
+    interaction: Interaction | None
+    left: Left | None
+    """None where there is an interaction."""
+
+
 def fate(logged: LoggedDecision) -> Fate:
     """What became of a decision: what the report says that occurred last.
 
@@ -92,19 +102,33 @@ def join(
         as_of_ms: Unix time at which windows must have closed.
         left: counts the decisions that are no interactions, by why.
     """
+    for one in outcomes(logged, rule, catalogs, as_of_ms):
+        if one.left is not None:
+            left[one.left] += 1
+        if one.interaction is not None:
+            yield one.interaction
+
+
+def outcomes(
+    logged: Iterable[LoggedDecision],
+    rule: RewardRule,
+    catalogs: Callable[[str], Catalog],
+    as_of_ms: int,
+) -> Iterator[Joined]:
+    """Yields every decision of a log, in its order, with what `join` makes of it."""
     for entry in logged:
         reason = _why_left(entry, rule, as_of_ms)
         if reason is not None:
-            left[reason] += 1
+            yield Joined(entry, None, reason)
             continue
         reward = reward_of(entry, rule)
         if not abs(reward) <= REWARD_MAX:
-            left[Left.UNUSABLE_REWARD] += 1
+            yield Joined(entry, None, Left.UNUSABLE_REWARD)
             continue
         decision = entry.decision
         path = tuple(stage.chosen for stage in decision.stages)
         situation = situation_of(decision, catalogs(decision.catalog_version))
-        yield Interaction(decision, situation, path, reward)
+        yield Joined(entry, Interaction(decision, situation, path, reward), None)
 
 
 def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:

@@ -16,6 +16,7 @@ from replay.histogram import Bins, WeightHistogram
 from replay.join import Interaction, has_support
 from replay.paired import make_paired
 from replay.sample import Sample
+from replay.sums import Floats
 
 CHUNK = 2048
 PAIRED_FORM = "snips"
@@ -62,12 +63,12 @@ def evaluate_log(
     Returns:
         By the targets' names, and `logging`.
     """
-    columns = {target.name: _Columns(estimators) for target in targets}
-    logging = _Columns(estimators)
+    columns = {target.name: PolicyReading(estimators) for target in targets}
+    logging = PolicyReading(estimators)
     for chunk in _chunks(interactions):
-        logging.add(chunk, np.asarray([_p_log(one) for one in chunk]))
+        logging.add(chunk, p_logged(chunk))
         for target in targets:
-            fresh = [one for one in chunk if _is_usable(one, target)]
+            fresh = [one for one in chunk if is_usable(one, target)]
             columns[target.name].add(fresh, p_target(target.policy, fresh))
         if on_progress:
             on_progress(len(chunk))
@@ -84,7 +85,7 @@ def compare(
     """
     paired, count = make_paired(PAIRED_FORM), 0
     both = (candidate, baseline)
-    usable = (one for one in interactions if all(_is_usable(one, target) for target in both))
+    usable = (one for one in interactions if all(is_usable(one, target) for target in both))
     for chunk in _chunks(usable):
         samples = [_sample(chunk, p_target(target.policy, chunk)) for target in both]
         paired.add(*samples)
@@ -95,12 +96,12 @@ def compare(
         return None, count
 
 
-def _is_usable(interaction: Interaction, target: Target) -> bool:
+def is_usable(interaction: Interaction, target: Target) -> bool:
     """Whether an interaction can speak for a policy: it drew, and the policy has not seen it."""
     return has_support(interaction.decision) and target.is_fresh(interaction.decision)
 
 
-def p_target(policy: Policy, interactions: Sequence[Interaction]) -> np.ndarray:
+def p_target(policy: Policy, interactions: Sequence[Interaction]) -> Floats:
     """Probability with which a policy would have chosen each logged action, shape (n,)."""
     return np.asarray(
         [action_probability(policy, one.situation, one.path) for one in interactions],
@@ -108,34 +109,47 @@ def p_target(policy: Policy, interactions: Sequence[Interaction]) -> np.ndarray:
     )
 
 
-class _Columns:
-    """Accumulates what one policy is judged by."""
+def p_logged(interactions: Sequence[Interaction]) -> Floats:
+    """Probability with which each logged action was taken, shape (n,)."""
+    return np.asarray([_p_log(one) for one in interactions], dtype=np.float64)
+
+
+class PolicyReading:
+    """Accumulates what one policy is judged by; parts made anywhere merge, and can be pickled."""
 
     def __init__(self, estimators: Sequence[str]) -> None:
-        self._evaluation = Evaluation(estimators)
-        self._paired = make_paired(PAIRED_FORM)
-        self._weights = WeightHistogram()
+        self.evaluation = Evaluation(estimators)
+        self.paired = make_paired(PAIRED_FORM)
+        self.weights = WeightHistogram()
 
-    def add(self, interactions: Sequence[Interaction], probabilities: np.ndarray) -> None:
+    def add(self, interactions: Sequence[Interaction], probabilities: Floats) -> None:
+        """Takes in interactions, with the probabilities of their choices by the policy."""
         if not interactions:
             return
         sample = _sample(interactions, probabilities)
-        self._evaluation.add(sample)
-        self._paired.add(sample, _sample(interactions, sample.p_log))
-        self._weights.add(sample)
+        self.evaluation.add(sample)
+        self.paired.add(sample, _sample(interactions, sample.p_log))
+        self.weights.add(sample)
+
+    def merge(self, other: "PolicyReading") -> None:
+        """Takes in what another one of the same policy and estimators has seen."""
+        self.evaluation.merge(other.evaluation)
+        self.paired.merge(other.paired)
+        self.weights.merge(other.weights)
 
     def result(self, level: float) -> PolicyEvaluation:
+        """What has been found so far."""
         try:
-            difference = self._paired.estimate(level)
+            difference = self.paired.estimate(level)
         except NoEstimateError:
             difference = None
-        return PolicyEvaluation(self._evaluation.result(level), difference, self._weights.result())
+        return PolicyEvaluation(self.evaluation.result(level), difference, self.weights.result())
 
 
 def _sample(interactions: Sequence[Interaction], probabilities: np.ndarray) -> Sample:
     return Sample(
         reward=np.asarray([one.reward for one in interactions]),
-        p_log=np.asarray([_p_log(one) for one in interactions]),
+        p_log=p_logged(interactions),
         p_target=probabilities,
         subject=np.asarray([_cluster(one.decision) for one in interactions]),
     )

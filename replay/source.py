@@ -1,16 +1,44 @@
 """What replay reads: the interactions of one log under one catalog, as of one moment."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from decisionlog import DecisionLog, LoggedDecision
 from policy.catalog import Catalog
 from policy.learned import is_learned
 from policy.registry import Registry
-from replay.join import Interaction, Left, join
+from replay.join import Interaction, Joined, Left, join, outcomes
 from replay.log_evaluation import Target
+from replay.own_policy import OwnPolicy, is_own
 from replay.train import is_fresh
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a source can be opened again, in this process or in another one."""
+
+    data_dir: Path
+    open_log: Callable[[], DecisionLog]
+    """Opens the log, read only; can be pickled."""
+    catalog: Catalog
+    as_of_ms: int
+    made_by: str | None
+
+    @contextmanager
+    def opened(self) -> Iterator["Source"]:
+        """The source, for as long as the block runs."""
+        with self.open_log() as log:
+            yield Source(
+                log,
+                Registry(self.data_dir),
+                self.catalog,
+                self.as_of_ms,
+                made_by=self.made_by,
+                open_log=self.open_log,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,35 +59,66 @@ class Source:
     """Only decisions of this policy version; None: of all."""
     left: Counter[Left] = field(default_factory=Counter)
     """Decisions of the last reading that are no interactions, by why."""
+    open_log: Callable[[], DecisionLog] | None = None
+    """Opens the same log in another process; None where only this one may read it."""
 
     @property
     def size(self) -> int:
         """Decisions in the whole log, for progress."""
         return self.log.counts().decisions
 
+    @property
+    def address(self) -> Address | None:
+        """Where other processes find the same; None where they may not."""
+        if self.open_log is None:
+            return None
+        data_dir = self.registry.data_dir
+        return Address(data_dir, self.open_log, self.catalog, self.as_of_ms, self.made_by)
+
     def interactions(
         self, on_progress: Callable[[int], None] | None = None
     ) -> Iterator[Interaction]:
         """Reads the log; `on_progress` is called with the decisions read since the last call."""
         self.left.clear()
-        logged = self._scan(on_progress)
+        logged = self._made_by(self._scan(on_progress))
         rule, catalogs = self.catalog.reward, self.registry.catalog
         yield from join(logged, rule, catalogs, self.as_of_ms, self.left)
+
+    def stretches(self, size: int) -> list[tuple[bytes, bytes | None]]:
+        """First id, and first one left out, of stretches of so many decisions."""
+        starts = self.log.cuts(size, start=self.start, until=self.until)
+        ends = [*starts[1:], self.until]
+        return list(zip(starts, ends, strict=False))  # of no stretch there is one end
+
+    def outcomes(self, start: bytes, until: bytes | None) -> Iterator[Joined]:
+        """Reads one stretch: every decision, with what became of it."""
+        logged = self._made_by(self.log.scan(start=start, until=until))
+        yield from outcomes(logged, self.catalog.reward, self.registry.catalog, self.as_of_ms)
 
     def _scan(self, on_progress: Callable[[int], None] | None) -> Iterator[LoggedDecision]:
         for logged in self.log.scan(start=self.start, until=self.until):
             if on_progress:
                 on_progress(1)
-            if self.made_by in {None, logged.decision.policy_version}:
-                yield logged
+            yield logged
+
+    def _made_by(self, logged: Iterable[LoggedDecision]) -> Iterator[LoggedDecision]:
+        for one in logged:
+            if self.made_by in {None, one.decision.policy_version}:
+                yield one
 
     def target(self, version: str) -> Target:
         """A policy by its version, to be evaluated on what it has not learned from.
 
+        Args:
+            version: a registered one, a rule, or `module:Class` for a class of somebody's own.
+
         Raises:
             UnknownVersionError: if it is not registered.
             UnknownRuleError: if it is a rule that the catalog cannot follow.
+            UnusableLearnerError: if the class cannot be imported or made.
         """
+        if is_own(version):
+            return Target(version, OwnPolicy(version))
         policy = self.registry.policy_for(version, self.catalog)
         if not is_learned(version):
             return Target(version, policy)

@@ -1,7 +1,7 @@
 """The rules that say whether an estimate may be used, each threshold with its reason."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,6 +82,23 @@ def judge(summary: WeightSummary) -> tuple[Verdict, tuple[str, ...]]:
     findings = sorted(_findings(summary), key=lambda found: -_gravity(found.verdict))
     verdict = findings[0].verdict if findings else Verdict.OK
     return verdict, tuple(found.reason for found in findings)
+
+
+def worst_first(
+    verdict: Verdict, reasons: Sequence[str], more: Sequence[Finding]
+) -> tuple[Verdict, tuple[str, ...]]:
+    """A verdict with further findings: the gravest of all, and the reasons with graver ones first.
+
+    Args:
+        verdict: so far.
+        reasons: for it, gravest first.
+        more: other findings.
+    """
+    grave = sorted(more, key=lambda found: -_gravity(found.verdict))
+    above = [found.reason for found in grave if _gravity(found.verdict) > _gravity(verdict)]
+    below = [found.reason for found in grave if _gravity(found.verdict) <= _gravity(verdict)]
+    worst = max([verdict, *(found.verdict for found in grave)], key=_gravity)
+    return worst, (*above, *reasons, *below)
 
 
 def _gravity(verdict: Verdict) -> int:

@@ -1,0 +1,50 @@
+"""Cuts the log into stretches of so many decisions each, for those who read it in parts."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from decisionlog.store import Store
+from decisionlog.tables import Table
+
+KEYS_A_TRANSACTION: Final = 65_536
+
+
+def cuts(store: Store, every: int, start: bytes = b"", until: bytes | None = None) -> list[bytes]:
+    """Return the ids at which stretches begin, in order; none if there are no decisions.
+
+    Args:
+        store: Where to read.
+        every: Decisions of a stretch; the last one may have fewer.
+        start: The first id, or a `lower_bound`.
+        until: The first id that is left out; None: up to the end.
+
+    Raises:
+        ValueError: A stretch of less than one decision never ends.
+    """
+    if every < 1:
+        raise ValueError(f"a stretch of {every} decisions never ends")
+    return [key for place, key in enumerate(_keys(store, start, until)) if place % every == 0]
+
+
+def _keys(store: Store, start: bytes, until: bytes | None) -> Iterator[bytes]:
+    """Yield all ids; each transaction is short, as a long one bloats the file for ever."""
+    while True:
+        keys = _some_keys(store, start, until)
+        yield from keys
+        if len(keys) < KEYS_A_TRANSACTION:
+            return
+        start = keys[-1] + b"\0"
+
+
+def _some_keys(store: Store, start: bytes, until: bytes | None) -> list[bytes]:
+    keys: list[bytes] = []
+    with store.read() as transaction:
+        cursor = transaction.cursor(Table.DECISIONS)
+        there = cursor.set_range(start)
+        while there and len(keys) < KEYS_A_TRANSACTION:
+            key = cursor.key()
+            if until is not None and key >= until:
+                break
+            keys.append(key)
+            there = cursor.next()
+    return keys

@@ -1,0 +1,139 @@
+"""Reads a log stretch by stretch, over processes if need be, and merges what each one found.
+
+Stretches are cut by their number of decisions and merged in the order of the log, whoever reads
+them: the result is the same, to the last bit, for any number of processes.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
+
+from replay.join import Joined
+from replay.source import Address, Source
+
+STRETCH = 4096
+"""Decisions of a stretch: a second's work, so that progress moves and no process waits long."""
+STRETCHES_A_PROCESS = 4
+"""Another process needs about two seconds to begin; it has to have so many stretches to pay."""
+
+OnProgress = Callable[[int], None]
+Stretch = tuple[bytes, bytes | None]
+
+
+class Reading(Protocol):
+    """What was found in some decisions; can be pickled."""
+
+    def merge(self, other: Self) -> None:
+        """Takes in what was found in the decisions that follow."""
+
+
+Found = TypeVar("Found", bound=Reading)
+Made_co = TypeVar("Made_co", bound=Reading, covariant=True)
+Read = Callable[[Iterable[Joined]], Found]
+"""Reads one stretch."""
+
+
+class Plan(Protocol[Made_co]):
+    """What is to be found in a log; can be pickled."""
+
+    def prepare(self, source: Source) -> Callable[[Iterable[Joined]], Made_co]:
+        """Loads what reading needs, once a process."""
+
+
+def read_log(
+    source: Source,
+    plan: Plan[Found],
+    processes: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> Found:
+    """Reads all of a source once.
+
+    Args:
+        source: where to read.
+        plan: what to find.
+        processes: the most to use; None: one a core. Small logs are read in this process.
+        on_progress: called with the decisions read since the last call.
+    """
+    stretches = source.stretches(STRETCH)
+    advance = on_progress or (lambda _: None)
+    read = plan.prepare(source)
+    found = read(())
+    workers = min(processes or os.cpu_count() or 1, len(stretches) // STRETCHES_A_PROCESS)
+    address = source.address
+    if workers < 2 or address is None:  # noqa: PLR2004 - one process is this one
+        for stretch in stretches:
+            found.merge(_read_here(source, read, stretch, advance))
+        return found
+    with _pool(workers, address, plan) as pool:
+        for stretch, part in zip(stretches, pool.map(_read_there, stretches), strict=True):
+            if part is None:
+                # Errors do not travel well between processes: it is raised again here.
+                found.merge(_read_here(source, read, stretch, advance))
+                continue
+            found.merge(cast("Found", part.found))
+            advance(part.decisions)
+    return found
+
+
+@dataclass(slots=True)
+class _Part(Generic[Found]):
+    """What a worker found in one stretch."""
+
+    found: Found
+    decisions: int
+
+
+def _read_here(source: Source, read: Read[Found], stretch: Stretch, advance: OnProgress) -> Found:
+    return read(_counted(source.outcomes(*stretch), advance))
+
+
+def _counted(joined: Iterable[Joined], advance: OnProgress) -> Iterator[Joined]:
+    for one in joined:
+        yield one
+        advance(1)
+
+
+@contextmanager
+def _pool(workers: int, address: Address, plan: Plan[Any]) -> Iterator[ProcessPoolExecutor]:
+    """Processes that have opened the log; not forked, since LMDB and threads do not bear it."""
+    context = get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _open_worker, (address, plan))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class _Worker:
+    """What a worker process holds open until it ends."""
+
+    source: Source
+    read: Read[Any]
+    held = ExitStack()
+
+
+def _open_worker(address: Address, plan: Plan[Any]) -> None:
+    # Ctrl-C goes to every process of the terminal: the first one tells the others to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Worker.source = _Worker.held.enter_context(address.opened())
+    _Worker.read = plan.prepare(_Worker.source)
+
+
+def _read_there(stretch: Stretch) -> _Part[Any] | None:
+    """What is in a stretch; None where reading it raises an error."""
+    decisions = 0
+
+    def count(read: int) -> None:
+        nonlocal decisions
+        decisions += read
+
+    try:
+        found = _read_here(_Worker.source, _Worker.read, stretch, count)
+    except Exception:  # noqa: BLE001 - the first process meets it again, and raises it
+        return None
+    return _Part(found, decisions)
