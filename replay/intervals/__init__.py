@@ -1,0 +1,1 @@
+"""Confidence intervals of a policy's value, one method a module."""
