@@ -69,9 +69,10 @@ def audit(
     until: Until = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """List what passed by the rules, in order of time.
+    """List what happened outside the usual rules, in order of time.
 
-    Critical requests bypass caps and quiet hours; each that did is an entry.
+    Critical requests that bypassed caps or quiet hours, and what was done by those who run the
+    service: starts, changes of the rollout, erasures, exports and the like.
     """
     with log(data) as opened:
         trail = opened.audit_trail(start=bound(since) or b"", until=bound(until))
@@ -79,8 +80,7 @@ def audit(
 
     def text() -> None:
         for each in entries:
-            bypassed = ", ".join(each["bypassed"])
-            line(f"{each['time']}  {each['kind']}  {each['decision_id']}  {bypassed}")
+            line("  ".join([each["time"], each["kind"], *_words(each)]))
         line(f"{len(entries):,} entries")
 
     show({"entries": entries}, form, text)
@@ -91,9 +91,18 @@ def _entry(entry: AuditEntry) -> dict[str, Any]:
     return {
         "time": moment.isoformat(timespec="milliseconds"),
         "kind": entry.kind.name.lower(),
-        "decision_id": to_text(entry.decision_id),
+        "decision_id": to_text(entry.decision_id) if entry.decision_id else None,
         "bypassed": list(entry.bypassed),
+        "by": entry.actor or None,
+        "details": dict(entry.details),
     }
+
+
+def _words(entry: dict[str, Any]) -> list[str]:
+    """What an entry says beside time and kind; texts of callers cannot forge another line."""
+    words = [entry["decision_id"], ", ".join(entry["bypassed"]), entry["by"]]
+    said = [f"{name}={value}" for name, value in entry["details"].items()]
+    return [word if word.isprintable() else repr(word) for word in [*words, *said] if word]
 
 
 def _text(result: Ledger) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.opening import Scope, now, releases, source
+from cli.opening import Scope, now, record_act, releases, source
 from cli.options import (
     DEFAULT_DATA_DIR,
     AsOf,
@@ -19,6 +19,7 @@ from cli.options import (
     Until,
 )
 from cli.output import line, progress, show, table
+from decisionlog import AuditKind
 from policy.learned import Kind
 from policy.registry import Registry
 from policy.rollout import Rollout
@@ -217,6 +218,7 @@ def promote(  # noqa: PLR0913 - one parameter an option
     if not force:
         facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), form)
     rollout = releases(data).promote(version)
+    _note(data, rollout, by="promote --force" if force else "promote")
     facts["rollout"] = rollout.model_dump(mode="json", by_alias=True)
     show(facts, form, lambda: _show_rollout(rollout))
 
@@ -224,8 +226,14 @@ def promote(  # noqa: PLR0913 - one parameter an option
 def rollback(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
     """Make the champion before the present one the champion again."""
     rollout = releases(data).rollback()
+    _note(data, rollout, by="rollback")
     facts = {"rollout": rollout.model_dump(mode="json", by_alias=True)}
     show(facts, form, lambda: _show_rollout(rollout))
+
+
+def _note(data: Path, rollout: Rollout, *, by: str) -> None:
+    facts = {"champion": rollout.champion, "sequence": rollout.sequence}
+    record_act(data, AuditKind.ROLLOUT, command=by, **facts)
 
 
 def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from decisionlog import DecisionLog
+from decisionlog import AuditKind, DecisionLog, LogMissing
 from decisionlog.ids import lower_bound
 from policy.catalog import Catalog, load_catalog
 from policy.registry import Registry
@@ -44,6 +44,16 @@ def log(data_dir: Path) -> DecisionLog:
 def opener(data_dir: Path) -> Callable[[], DecisionLog]:
     """Opens a log, read only, in whatever process calls it."""
     return partial(DecisionLog.open, data_dir, keys=None, read_only=True)
+
+
+def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
+    """Notes in the audit trail what this user did; a directory without a log has no trail."""
+    try:
+        log(data_dir).close()
+    except LogMissing:
+        return
+    with DecisionLog.open(data_dir, keys=None) as opened:
+        opened.record_act(kind, details)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The log of decisions, deliveries and rewards: durable, keyed, checked, and read in order."""
 
+from decisionlog.acts import this_user
 from decisionlog.contacts import (
     AuditEntry,
     AuditKind,
@@ -113,4 +114,5 @@ __all__ = [
     "UnknownSchema",
     "WrongKey",
     "load_keys",
+    "this_user",
 ]

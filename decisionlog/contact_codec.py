@@ -252,11 +252,18 @@ def _audit_payload(entry: AuditEntry) -> bytes:
         kind=entry.kind,
         decision_id=entry.decision_id,
         bypassed=entry.bypassed,
+        actor=entry.actor,
+        details=[pb.ActDetail(name=name, value=value) for name, value in entry.details],
     ).SerializeToString()
 
 
 def _audit(payload: bytes) -> AuditEntry:
     record = pb.AuditRecord.FromString(payload)
     return AuditEntry(
-        record.entry_id, AuditKind(record.kind), record.decision_id, tuple(record.bypassed)
+        record.entry_id,
+        AuditKind(record.kind),
+        record.decision_id,
+        tuple(record.bypassed),
+        record.actor,
+        tuple([(detail.name, detail.value) for detail in record.details]),
     )

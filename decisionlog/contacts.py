@@ -93,6 +93,26 @@ class AuditKind(IntEnum):
 
     CRITICAL = 1
     """A critical request passed by rules that hold for others."""
+    SERVE = 2
+    """The service was started."""
+    ROLLOUT = 3
+    """What is in force was changed."""
+    ERASE = 4
+    """Subjects were erased."""
+    RETAIN = 5
+    """What was too old or too much was removed."""
+    BACKUP = 6
+    """A backup was made."""
+    RESTORE = 7
+    """The log was restored from a backup."""
+    EXPORT = 8
+    """The log was exported."""
+    EXPORT_SUBJECT = 9
+    """All that is held of a subject was handed out."""
+    REKEY = 10
+    """Records were sealed anew under another key."""
+    MIGRATE = 11
+    """The log was brought to another schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +123,13 @@ class AuditEntry:
     """16 bytes that sort by time; the decision's id where it is about one."""
     kind: AuditKind
     decision_id: bytes
-    bypassed: tuple[str, ...]
+    """Empty if it is about none."""
+    bypassed: tuple[str, ...] = ()
     """The rules that it passed by."""
+    actor: str = ""
+    """Who did it, see `acts.this_user`; empty for requests, which callers make."""
+    details: tuple[tuple[str, str], ...] = ()
+    """More on it: names and values, sorted."""
 
     @property
     def occurred_at_ms(self) -> int:

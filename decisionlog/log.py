@@ -1,6 +1,6 @@
 """The decision log as server and replay see it: durable before it answers, each report once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
@@ -8,12 +8,22 @@ from typing import Final, Self, TypeVar
 
 from decisionlog import scan as scanning
 from decisionlog import schema
+from decisionlog.acts import RecordAct, new_act, this_user
 from decisionlog.codec import decode_decision, decode_request
 from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
 from decisionlog.contact_codec import decode_audit, decode_reservation
-from decisionlog.contacts import AuditEntry, BudgetKey, Proposal, Reservation, Spent, Standing
+from decisionlog.contacts import (
+    AuditEntry,
+    AuditKind,
+    BudgetKey,
+    Proposal,
+    Reservation,
+    Spent,
+    Standing,
+)
 from decisionlog.cuts import cuts
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
+from decisionlog.ids import DecisionIds
 from decisionlog.keys import Keys
 from decisionlog.operations import (
     DELIVERY,
@@ -29,7 +39,7 @@ from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
 from decisionlog.removal import ERASED, EXPIRED, Removed, removed
 from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
 from decisionlog.standings import follow_delivery, read_spent, read_standing
-from decisionlog.store import DEFAULT_MAP_SIZE_BYTES, Store
+from decisionlog.store import Store
 from decisionlog.tables import Counter, Table
 from decisionlog.tickets import Ticket
 
@@ -82,15 +92,19 @@ class DecisionLog:
     All methods may be called from any thread.
     """
 
-    def __init__(self, store: Store, committer: Committer | None) -> None:
+    def __init__(
+        self, store: Store, committer: Committer | None, clock_ms: Callable[[], int] = _now_ms
+    ) -> None:
         """Join the parts; `open` is the usual way.
 
         Args:
             store: Prepared or checked by `schema`.
             committer: Writes to the store; None for a log that is only read.
+            clock_ms: Unix time, noted in acts.
         """
         self._store = store
         self._committer = committer
+        self._act_ids = DecisionIds(clock_ms)
 
     @classmethod
     def open(  # noqa: PLR0913 - what is injected stands in the open
@@ -99,7 +113,7 @@ class DecisionLog:
         *,
         keys: Keys | None,
         read_only: bool = False,
-        map_size_bytes: int = DEFAULT_MAP_SIZE_BYTES,
+        map_size_bytes: int | None = None,
         clock_ms: Callable[[], int] = _now_ms,
         on_commit: OnCommit | None = None,
     ) -> Self:
@@ -110,8 +124,9 @@ class DecisionLog:
             keys: Must be those that the log was begun with. None: not checked; enough to read, and
                 to write to a log that exists.
             read_only: Never write.
-            map_size_bytes: The most that the file can grow to; readers take the writer's.
-            clock_ms: Unix time, noted in a new log.
+            map_size_bytes: The most that the file can grow to; None: what it could until now, or
+                `store.DEFAULT_MAP_SIZE_BYTES` for a new one. Readers take the writer's.
+            clock_ms: Unix time, noted in a new log and in acts.
             on_commit: Told of every commit that succeeded: seconds, operations.
 
         Raises:
@@ -127,9 +142,9 @@ class DecisionLog:
         try:
             if read_only:
                 schema.check(store, fingerprint)
-                return cls(store, None)
+                return cls(store, None, clock_ms)
             schema.prepare(store, fingerprint, clock_ms())
-            return cls(store, Committer(store.write, on_commit=on_commit))
+            return cls(store, Committer(store.write, on_commit=on_commit), clock_ms)
         except BaseException:
             store.close()
             raise
@@ -229,6 +244,24 @@ class DecisionLog:
             REWARD, [new_report(REWARD, each) for each in rewards], Listening(listened)
         )
         return self._submit(operation, len(rewards)).result()
+
+    def record_act(
+        self, kind: AuditKind, details: Mapping[str, object], by: str | None = None
+    ) -> AuditEntry:
+        """Store in the audit trail what somebody did who runs the service; return when on disk.
+
+        Args:
+            kind: What was done.
+            details: More on it, in words of the command line; never a subject's own id.
+            by: Who did it; None: the user that runs this process.
+
+        Raises:
+            InvalidRecord: A text has no stored form.
+            LogFull: There is no room; nothing was stored.
+            LogUnavailable: The log cannot be written.
+        """
+        act = new_act(self._act_ids.new(), kind, details, by or this_user())
+        return self._submit(RecordAct(act), 1).result()
 
     def standing(self, subject: bytes) -> Standing:
         """Return what counts for a subject now; empty if it is not known.

@@ -199,7 +199,8 @@ class Store:
         Args:
             directory: The data directory; the files lie in its `log`.
             read_only: Never write; the log must exist.
-            map_size_bytes: The most that the file can hold. Readers take the writer's.
+            map_size_bytes: The most that the file can hold; None: what it could until now, or
+                `DEFAULT_MAP_SIZE_BYTES` for a new one. Readers take the writer's.
 
         Raises:
             LogMissing: There is none to read.
@@ -212,7 +213,7 @@ class Store:
         self._closed = False
         self.tables: dict[Table, lmdb._Database] = {}
         with self._translated():
-            self._environment = self._open(map_size_bytes or DEFAULT_MAP_SIZE_BYTES)
+            self._environment = self._open(map_size_bytes)
             if not read_only:
                 self._environment.reader_check()  # clears what killed readers left
 
@@ -294,14 +295,18 @@ class Store:
         except lmdb.Error as error:
             raise self.translation(error) from error
 
-    def _open(self, map_size_bytes: int) -> lmdb.Environment:
-        if self.read_only and not (self._path / "data.mdb").exists():
+    def _open(self, map_size_bytes: int | None) -> lmdb.Environment:
+        is_there = (self._path / "data.mdb").exists()
+        if self.read_only and not is_there:
             raise LogMissing(self.directory)
         if not self.read_only:
             self._path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        # LMDB keeps the size in the file, and takes it from there for 0. A larger one than that of
+        # others could let the file grow beyond what they have mapped.
+        usual = 0 if is_there else DEFAULT_MAP_SIZE_BYTES
         return lmdb.open(
             str(self._path),
-            map_size=0 if self.read_only else map_size_bytes,
+            map_size=0 if self.read_only else map_size_bytes or usual,
             readonly=self.read_only,
             create=not self.read_only,
             mode=_FILE_MODE,

@@ -1,5 +1,6 @@
 """Bearer tokens: who may call, if the operator gave a token file."""
 
+import hashlib
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from server.refusals import TokenRequiredError
 from server.serve_errors import InvalidSettingError
 
 _BEARER = "Bearer "
+_NAME_DIGITS = 8
 
 
 class Tokens:
@@ -47,12 +49,28 @@ class Tokens:
         """
         if self._tokens is None:
             return
-        given = dict(metadata or ()).get("authorization", "")
-        if not (isinstance(given, str) and given.startswith(_BEARER) and self._knows(given)):
+        given = _given(metadata)
+        if not (given.startswith(_BEARER) and self._knows(given)):
             raise TokenRequiredError
+
+    def name(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+        """What a caller's token is called in the audit trail; None if none is needed.
+
+        Returns:
+            "token" and the first 8 hexadecimal digits of the token's SHA-256.
+        """
+        if self._tokens is None:
+            return None
+        token = _given(metadata).removeprefix(_BEARER).encode()
+        return f"token {hashlib.sha256(token).hexdigest()[:_NAME_DIGITS]}"
 
     def _knows(self, given: str) -> bool:
         # All are compared, each in constant time: how long it takes tells nothing.
         token = given.removeprefix(_BEARER).encode()
         equal = [hmac.compare_digest(token, known) for known in self._tokens or ()]
         return any(equal)
+
+
+def _given(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    given = dict(metadata or ()).get("authorization", "")
+    return given if isinstance(given, str) else ""

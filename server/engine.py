@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from decisionlog import (
+    AuditKind,
     ContactRefused,
     Decision,
     DecisionIds,
@@ -26,6 +27,7 @@ from policy.eligibility import Eligibility
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
+from policy.rollout import Rollout
 from policy.situation import situation_of
 from policy.standing import listened
 from server.asks import Answer, Ask
@@ -96,6 +98,11 @@ class Engine:
         """Stores rewards; all are on disk when this returns."""
         names = listened(self._serving().catalog)
         return list(self._log.report_rewards(rewards, names))
+
+    def note_rollout(self, rollout: Rollout, caller: str) -> None:
+        """Notes in the audit trail who changed what is in force."""
+        facts = {"champion": rollout.champion, "sequence": rollout.sequence}
+        self._log.record_act(AuditKind.ROLLOUT, {"call": "SetRollout", **facts}, by=caller)
 
     def _first(self, ask: Ask | Exception) -> Ask | Answer | Exception:
         """The earlier answer to a request, or the request itself if there is none."""

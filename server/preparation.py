@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from decisionlog import DecisionLog, LogMissing, load_keys
+from decisionlog import AuditKind, DecisionLog, LogMissing, load_keys
 from policy.catalog import parse_catalog, read_catalog
 from policy.errors import InvalidRolloutError
 from policy.registry import Registry
@@ -34,12 +34,23 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
     if catalog is None:
         rollout = _present(releases)
         _prepare(settings)
-        return rollout
-    # A server that does not start must not change what is in force: all checks come first.
-    text = read_catalog(catalog)
-    parse_catalog(text, str(catalog))
-    _prepare(settings)
-    return releases.publish(text, str(catalog))
+    else:
+        # A server that does not start must not change what is in force: all checks come first.
+        text = read_catalog(catalog)
+        parse_catalog(text, str(catalog))
+        _prepare(settings)
+        rollout = releases.publish(text, str(catalog))
+    _note_start(settings, rollout)
+    return rollout
+
+
+def _note_start(settings: ServeSettings, rollout: Rollout) -> None:
+    """Notes in the audit trail who starts the service on what."""
+    facts = {"catalog": rollout.catalog, "rollout": rollout.sequence, "workers": settings.workers}
+    with DecisionLog.open(
+        settings.data_dir, keys=None, map_size_bytes=settings.map_size_bytes
+    ) as log:
+        log.record_act(AuditKind.SERVE, facts)
 
 
 def _prepare(settings: ServeSettings) -> None:

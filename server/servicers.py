@@ -72,6 +72,11 @@ class Calls:
                 call.failed(_code(status).name)
         return _abort(context, status)
 
+    def caller(self, context: grpc.ServicerContext) -> str:
+        """Who calls, as the audit trail has it: a token's name, or an address without its port."""
+        name = self._tokens.name(context.invocation_metadata())
+        return name or f"peer {context.peer().rpartition(':')[0]}"
+
     @contextmanager
     def stream(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         """Lets a stream in while the block runs, or ends it.
@@ -220,7 +225,10 @@ class PolicyServicer(policy_grpc.PolicyServiceServicer):
     ) -> policy_api.SetRolloutResponse:
         """Replaces the rollout."""
         method = "sendwise.v1.PolicyService/SetRollout"
-        return self._calls.answer(method, self._set_rollout, request, context)
+        caller = self._calls.caller(context)
+        return self._calls.answer(
+            method, lambda asked: self._set_rollout(asked, caller), request, context
+        )
 
     def Explain(  # noqa: N802 - the name on the wire
         self, request: policy_api.ExplainRequest, context: grpc.ServicerContext
@@ -232,8 +240,11 @@ class PolicyServicer(policy_grpc.PolicyServiceServicer):
     def _get_rollout(self, _request: policy_api.GetRolloutRequest) -> policy_api.GetRolloutResponse:
         return policy_api.GetRolloutResponse(rollout=rollout_of(self._releases.present()))
 
-    def _set_rollout(self, request: policy_api.SetRolloutRequest) -> policy_api.SetRolloutResponse:
+    def _set_rollout(
+        self, request: policy_api.SetRolloutRequest, caller: str
+    ) -> policy_api.SetRolloutResponse:
         rollout = self._releases.set_arms(arms_of(request.arms), request.expected_sequence)
+        self._engine.note_rollout(rollout, caller)
         return policy_api.SetRolloutResponse(rollout=rollout_of(rollout))
 
     def _explain(self, request: policy_api.ExplainRequest) -> policy_api.ExplainResponse:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from decisionlog import Decision, DecisionLog, Proposal
+from decisionlog import AuditKind, Decision, DecisionLog, Proposal, this_user
 from decisionlog.codec import encode_decision
 from decisionlog.ids import lower_bound, to_text
 from decisionlog.tables import Table
@@ -125,7 +125,29 @@ def test_the_audit_trail_lists_what_was_bypassed(
         "kind": "critical",
         "decision_id": bypassed[0],
         "bypassed": ["cap", "quiet_hours"],
+        "by": None,
+        "details": {},
     }
+
+
+def test_acts_of_the_command_line_are_in_the_trail(sendwise: Sendwise, data: Path) -> None:
+    """Who put what into force, and when: entries without a decision, by the system's user."""
+    assert sendwise("promote", "fixed/spring", "--force", "--data", data).code == 0
+    assert sendwise("rollback", "--data", data).code == 0
+    first, second = sendwise("audit", "--data", data, "--format", "json").json["entries"]
+    assert (first["kind"], first["decision_id"], first["by"]) == ("rollout", None, this_user())
+    assert first["details"]["command"] == "promote --force"
+    assert first["details"]["champion"] == "fixed/spring"
+    assert second["details"]["command"] == "rollback"
+    assert first["time"] <= second["time"]
+    assert "champion=fixed/spring" in sendwise("audit", "--data", data).out
+
+
+def test_a_detail_cannot_forge_a_line(sendwise: Sendwise, data: Path) -> None:
+    """What was done is one line of the trail, whatever names it carries."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        log.record_act(AuditKind.EXPORT, {"to": "x\n1970-01-01 forged"}, by="user eve")
+    assert len(sendwise("audit", "--data", data).out.splitlines()) == 2
 
 
 def test_the_audit_trail_is_bounded(sendwise: Sendwise, data: Path, bypassed: list[str]) -> None:

@@ -176,6 +176,8 @@ audit_entries = st.builds(
     kind=st.sampled_from(AuditKind),
     decision_id=ids,
     bypassed=st.lists(texts, max_size=3).map(tuple),
+    actor=texts,
+    details=st.dictionaries(texts, texts, max_size=3).map(lambda each: tuple(sorted(each.items()))),
 )
 
 

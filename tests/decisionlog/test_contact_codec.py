@@ -48,6 +48,13 @@ SENT = tuple(range(HOURS))
 ENTRY = AuditEntry(
     DECISION.decision_id, AuditKind.CRITICAL, DECISION.decision_id, ("cap", "quiet_hours")
 )
+ACT = AuditEntry(
+    DECISION.decision_id,
+    AuditKind.EXPORT,
+    b"",
+    actor="user ada",
+    details=(("rows", "12"), ("to", "parquet")),
+)
 
 
 @given(samples.reservations)
@@ -182,6 +189,7 @@ def test_every_flipped_bit_of_a_standing_is_damage(data: st.DataObject) -> None:
         ),
         ("budget", encode_budget(BUDGET, SENT), lambda v: decode_budget(BUDGET, v), SENT),
         ("audit", encode_audit(ENTRY), lambda v: decode_audit(ENTRY.entry_id, v), ENTRY),
+        ("audit_act", encode_audit(ACT), lambda v: decode_audit(ACT.entry_id, v), ACT),
     ],
 )
 def test_golden_records(

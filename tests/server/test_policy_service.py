@@ -1,11 +1,14 @@
 """Rollouts shown and replaced, and decisions explained, over a real socket."""
 
+import hashlib
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import pytest
 
+from decisionlog import AuditKind
 from decisionlog.codec import encode_decision
 from decisionlog.ids import from_text
 from decisionlog.tables import Table
@@ -14,7 +17,7 @@ from policy.rollout import Arm
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1.decision_service_pb2 import BatchDecideRequest
-from tests.server.service import Refusal, Service, refused, request
+from tests.server.service import Refusal, Service, refused, request, running
 from tests.shop import START_MS, register_chain, shop
 
 UNKNOWN = "0199a1b2-c3d4-7e5f-8123-456789abcdef"
@@ -64,6 +67,25 @@ def test_a_rollout_is_replaced(service: Service) -> None:
     answer = service.decide()
     assert (answer.arm, answer.policy_version) == (common.ARM_CANARY, "fixed/loyal")
     assert answer.send.offer == "loyal"
+
+
+def test_who_replaced_a_rollout_is_in_the_audit_trail(service: Service) -> None:
+    """Without tokens the caller's address, without its port; a refused call leaves no entry."""
+    set_arms(service, CHAMPION)
+    refused(lambda: set_arms(service, CHAMPION, expected=1))
+    (act,) = service.log.audit_trail()
+    assert act.kind == AuditKind.ROLLOUT
+    assert act.actor.startswith("peer ipv")
+    assert dict(act.details) == {"call": "SetRollout", "champion": "uniform", "sequence": "2"}
+
+
+def test_a_token_is_named_by_its_hash_alone(tmp_path: Path) -> None:
+    """The trail tells tokens apart and tells no token."""
+    with running(tmp_path / "data", tokens=["secret"]) as service:
+        message = policy_api.SetRolloutRequest(expected_sequence=1, arms=[CHAMPION])
+        service.policies.SetRollout(message, metadata=(("authorization", "Bearer secret"),))
+        (act,) = service.log.audit_trail()
+    assert act.actor == f"token {hashlib.sha256(b'secret').hexdigest()[:8]}"
 
 
 def test_a_rollout_that_came_between_is_not_overwritten(service: Service) -> None:

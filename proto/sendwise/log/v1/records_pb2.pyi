@@ -711,6 +711,32 @@ class BudgetRecord(_message.Message):
 Global___BudgetRecord: _TypeAlias = BudgetRecord  # noqa: Y015
 
 @_typing.final
+class ActDetail(_message.Message):
+    """One thing that is said of an act."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is."""
+    value: _builtins.str
+    """Its value."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActDetail: _TypeAlias = ActDetail  # noqa: Y015
+
+@_typing.final
 class AuditRecord(_message.Message):
     """Something that happened outside the usual rules."""
 
@@ -720,15 +746,23 @@ class AuditRecord(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     DECISION_ID_FIELD_NUMBER: _builtins.int
     BYPASSED_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.bytes
     """16 bytes that sort by time."""
     kind: _builtins.int
-    """What happened: 1 a critical request."""
+    """What happened: 1 a critical request, above that acts of those who run the service."""
     decision_id: _builtins.bytes
-    """The decision it is about, 16 bytes."""
+    """The decision it is about, 16 bytes; empty if it is about none."""
+    actor: _builtins.str
+    """Who did it: "user NAME", "token FINGERPRINT" or "peer ADDRESS"; empty for requests."""
     @_builtins.property
     def bypassed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The rules that it passed by."""
+
+    @_builtins.property
+    def details(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActDetail]:
+        """More on it, sorted by name."""
 
     def __init__(
         self,
@@ -737,10 +771,12 @@ class AuditRecord(_message.Message):
         kind: _builtins.int = ...,
         decision_id: _builtins.bytes = ...,
         bypassed: _abc.Iterable[_builtins.str] | None = ...,
+        actor: _builtins.str = ...,
+        details: _abc.Iterable[Global___ActDetail] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypassed", b"bypassed", "decision_id", b"decision_id", "entry_id", b"entry_id", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "bypassed", b"bypassed", "decision_id", b"decision_id", "details", b"details", "entry_id", b"entry_id", "kind", b"kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
