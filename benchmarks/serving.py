@@ -22,7 +22,7 @@ CALLS = 20_000
 BATCHES = 400
 BATCH = 50
 IN_FLIGHT = 64
-CONNECTIONS = 4
+CONNECTIONS = 16
 CATALOG = Path(__file__).parent.parent / "examples" / "hillstrom" / "catalog.toml"
 
 
