@@ -30,6 +30,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
     MalformedDecisionId,
+    RecordKeyMissing,
     RecordTooLarge,
     RequestIdReused,
     RewardIdReused,
@@ -38,6 +39,7 @@ from decisionlog.errors import (
     WrongKey,
 )
 from decisionlog.ids import DecisionIds
+from decisionlog.key_ring import RingSource, no_keys, ring_file
 from decisionlog.keys import Keys, load_keys
 from decisionlog.log import Counts, DecisionLog, Taken
 from decisionlog.records import (
@@ -96,6 +98,7 @@ __all__ = [
     "NoSendReason",
     "OfferNode",
     "Proposal",
+    "RecordKeyMissing",
     "RecordTooLarge",
     "Removed",
     "ReportOutcome",
@@ -104,6 +107,7 @@ __all__ = [
     "Response",
     "Reward",
     "RewardIdReused",
+    "RingSource",
     "Spent",
     "Stage",
     "Standing",
@@ -114,5 +118,7 @@ __all__ = [
     "UnknownSchema",
     "WrongKey",
     "load_keys",
+    "no_keys",
+    "ring_file",
     "this_user",
 ]

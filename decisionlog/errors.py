@@ -278,6 +278,22 @@ class KeyRequired(DecisionLogError):
         return f"a new log in {self.directory} needs a key: give the key file"
 
 
+class RecordKeyMissing(DecisionLogError):
+    """The log is encrypted under a key that the key ring does not have."""
+
+    def __init__(self, key_id: bytes) -> None:
+        super().__init__(key_id)
+        self.key_id = key_id
+        """8 bytes that name the key."""
+
+    def __str__(self) -> str:
+        return (
+            f"records are encrypted under the key {self.key_id.hex()}, which the key ring does not "
+            "have: give the ring with --key-ring or SENDWISE_KEY_RING, or restore it from its "
+            "backup"
+        )
+
+
 class WrongKey(DecisionLogError):
     """The key is not the one that the log was written with."""
 

@@ -2,25 +2,20 @@
 
 import hmac
 import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from decisionlog.errors import KeyFileError
+from decisionlog import key_files
 from decisionlog.ids import ENTROPY_BITS
+from decisionlog.key_files import SECRET_BYTES
 
-SECRET_BYTES: Final = 32
 PSEUDONYM_BYTES: Final = 16
 REQUEST_KEY_BYTES: Final = 16
 FINGERPRINT_BYTES: Final = 16
-
-_MAX_FILE_BYTES: Final = 1024
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Keys:
@@ -33,10 +28,10 @@ class Keys:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"a secret has {SECRET_BYTES} bytes")
-        self._subject = _subkey(secret, "subject", SECRET_BYTES)
-        self._request_key = _subkey(secret, "request key", SECRET_BYTES)
-        self._request_entropy = _subkey(secret, "request entropy", SECRET_BYTES)
-        self.fingerprint = _subkey(secret, "fingerprint", FINGERPRINT_BYTES)
+        self._subject = subkey(secret, "subject", SECRET_BYTES)
+        self._request_key = subkey(secret, "request key", SECRET_BYTES)
+        self._request_entropy = subkey(secret, "request entropy", SECRET_BYTES)
+        self.fingerprint = subkey(secret, "fingerprint", FINGERPRINT_BYTES)
         """16 bytes that name the secret without telling it; the log keeps them."""
 
     def __repr__(self) -> str:
@@ -83,14 +78,17 @@ def load_keys(
     Raises:
         KeyFileError: It is missing, malformed, inside the data directory, or open to others.
     """
-    if path.resolve().is_relative_to(data_directory.resolve()):
-        raise KeyFileError(path, f"keep it outside the data directory {data_directory}")
+    key_files.check_outside(path, data_directory)
     if create and not path.exists():
-        _create(path, random_bytes(SECRET_BYTES))
-    return Keys(_secret(path, _read(path)))
+        key_files.create(path, [random_bytes(SECRET_BYTES)])
+    secrets = key_files.read_secrets(path)
+    if len(secrets) != 1:
+        raise key_files.malformed(path)
+    return Keys(secrets[0])
 
 
-def _subkey(secret: bytes, purpose: str, length_bytes: int) -> bytes:
+def subkey(secret: bytes, purpose: str, length_bytes: int) -> bytes:
+    """Return a key for one purpose, by HKDF-SHA-256, RFC 5869."""
     info = f"sendwise decision log, {purpose}".encode()
     return HKDF(algorithm=SHA256(), length=length_bytes, salt=None, info=info).derive(secret)
 
@@ -98,52 +96,3 @@ def _subkey(secret: bytes, purpose: str, length_bytes: int) -> bytes:
 def _hash(key: bytes, text: str) -> bytes:
     # Lone surrogates cannot be encoded strictly; every text must have a hash.
     return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")
-
-
-def _create(path: Path, secret: bytes) -> None:
-    """Make the file whole or not at all; one that another process made first stays."""
-    try:
-        # The temporary file is readable by its owner alone from the start.
-        with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.") as file:
-            file.write(secret.hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            Path(path).hardlink_to(file.name)
-        _sync_directory(path.parent)
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise KeyFileError(path, f"it cannot be made: {error.strerror}") from error
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise KeyFileError(path, "it is not a file")
-            if mode & _OTHERS:
-                raise KeyFileError(path, "others can read or change it; run chmod 600 on it")
-            return file.read(_MAX_FILE_BYTES)
-    except FileNotFoundError as error:
-        raise KeyFileError(path, "it is missing; restore it, or make one for a new log") from error
-    except OSError as error:
-        raise KeyFileError(path, f"it cannot be read: {error.strerror}") from error
-
-
-def _secret(path: Path, content: bytes) -> bytes:
-    try:
-        secret = bytes.fromhex(content.decode("ascii").strip())
-    except ValueError:
-        secret = b""  # the cause is not chained: it would show parts of the content
-    if len(secret) != SECRET_BYTES:
-        raise KeyFileError(path, f"it must hold {2 * SECRET_BYTES} hexadecimal digits")
-    return secret

@@ -22,8 +22,10 @@ from decisionlog.contacts import (
     Standing,
 )
 from decisionlog.cuts import cuts
+from decisionlog.encryption import Sealer
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
 from decisionlog.ids import DecisionIds
+from decisionlog.key_ring import RingSource, no_keys
 from decisionlog.keys import Keys
 from decisionlog.operations import (
     DELIVERY,
@@ -116,6 +118,7 @@ class DecisionLog:
         map_size_bytes: int | None = None,
         clock_ms: Callable[[], int] = _now_ms,
         on_commit: OnCommit | None = None,
+        key_ring: RingSource = no_keys,
     ) -> Self:
         """Open the log of a data directory; begin one if there is none and it is to be written.
 
@@ -128,17 +131,22 @@ class DecisionLog:
                 `store.DEFAULT_MAP_SIZE_BYTES` for a new one. Readers take the writer's.
             clock_ms: Unix time, noted in a new log and in acts.
             on_commit: Told of every commit that succeeded: seconds, operations.
+            key_ring: Keys of encrypted records. Where it has any, a log that is to be written is
+                encrypted under the newest from now on; none writes a log in plain form.
 
         Raises:
             LogMissing: There is none to read.
             KeyRequired: A new log was to be begun without keys.
             WrongKey: The log was begun with other keys.
+            RecordKeyMissing: The log is encrypted under a key that the ring does not have.
+            KeyFileError: The key ring cannot be used.
             UnknownSchema: The log was written by another version of the program.
             LogDamaged: The file is broken.
             LogUnavailable: The file cannot be opened, or is open in this process already.
         """
         fingerprint = None if keys is None else keys.fingerprint
-        store = Store(directory, read_only=read_only, map_size_bytes=map_size_bytes)
+        sealer = Sealer(key_ring)
+        store = Store(directory, read_only=read_only, map_size_bytes=map_size_bytes, sealer=sealer)
         try:
             if read_only:
                 schema.check(store, fingerprint)

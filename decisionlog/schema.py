@@ -1,7 +1,6 @@
 """What the table `meta` holds: the schema's version, the key's fingerprint, counters."""
 
 import struct
-from pathlib import Path
 from typing import Final
 
 from decisionlog.drafts import Lookup, Transaction
@@ -12,8 +11,9 @@ from decisionlog.errors import (
     UnknownSchema,
     WrongKey,
 )
+from decisionlog.record_keys import record_keys, seal_under, sealing_key
 from decisionlog.sealing import seal, unseal
-from decisionlog.store import ReadTransaction, Store
+from decisionlog.store import ReadTransaction, Store, WriteTransaction
 from decisionlog.tables import Counter, Table
 
 SCHEMA_VERSION: Final = 1
@@ -37,14 +37,16 @@ def prepare(store: Store, fingerprint: bytes | None, created_at_ms: int) -> None
         KeyRequired: There is no log and no key to begin one with.
         UnknownSchema: Another version of the program wrote it; nothing was changed.
         WrongKey: It was written with another key; nothing was changed.
+        RecordKeyMissing: It is encrypted under a key that is not at hand; nothing was changed.
     """
     with store.write() as transaction:
         is_new = not store.has_table(Table.META, transaction)
         if is_new and fingerprint is None:
             raise KeyRequired(store.directory)
         if not is_new:
-            _check(store.directory, transaction, fingerprint)
+            _check(store, transaction, fingerprint)
         store.open_tables(transaction)
+        _encrypt(store, transaction)
         if is_new and fingerprint is not None:
             transaction.put(Table.META, _SCHEMA, _number(SCHEMA_VERSION))
             transaction.put(Table.META, _FINGERPRINT, seal(fingerprint))
@@ -58,11 +60,12 @@ def check(store: Store, fingerprint: bytes | None) -> None:
         LogMissing: There is none.
         UnknownSchema: Another version of the program wrote it.
         WrongKey: It was written with another key.
+        RecordKeyMissing: It is encrypted under a key that is not at hand.
     """
     if not store.has_table(Table.META):
         raise LogMissing(store.directory)
     with store.read() as transaction:
-        _check(store.directory, transaction, fingerprint)
+        _check(store, transaction, fingerprint)
     store.open_tables()
 
 
@@ -98,13 +101,23 @@ def increase(transaction: Transaction, counter: Counter, count: int) -> None:
     transaction.put(Table.META, key, _number((_read_number(transaction, key) or 0) + count))
 
 
-def _check(directory: Path, transaction: ReadTransaction, fingerprint: bytes | None) -> None:
+def _encrypt(store: Store, transaction: WriteTransaction) -> None:
+    """Let the newest key of the ring seal from now on; what was stored before stays as it is."""
+    newest = store.sealer.ring.newest
+    if newest is not None and newest.key_id != sealing_key(transaction):
+        seal_under(transaction, newest.key_id)
+
+
+def _check(store: Store, transaction: ReadTransaction, fingerprint: bytes | None) -> None:
+    directory = store.directory
     version = _read_number(transaction, _SCHEMA)
     if version != SCHEMA_VERSION:
         raise UnknownSchema(directory, version, SCHEMA_VERSION)
     expected = _read(transaction, _FINGERPRINT)
     if fingerprint is not None and fingerprint != expected:
         raise WrongKey(directory, fingerprint, expected or b"")
+    for key_id in record_keys(transaction):
+        store.sealer.key(key_id)
 
 
 def _read(transaction: Lookup, key: bytes) -> bytes | None:

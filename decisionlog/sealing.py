@@ -1,7 +1,8 @@
 """What surrounds every stored value: a version and a checksum, checked before anything is believed.
 
-A stored value is one byte of codec version, the CRC-32 of that byte and the payload (four bytes,
-big-endian) and the payload.
+A value is one byte of codec version, the CRC-32 of that byte and the payload (four bytes,
+big-endian) and the payload. That is its plain form; `encryption` seals it once more where the log
+is encrypted, and opens it before it comes here.
 """
 
 import struct
@@ -15,10 +16,17 @@ from decisionlog.errors import DamagedRecord, InvalidRecord, RecordTooLarge
 from decisionlog.tables import ID_BYTES, Table
 
 CODEC_VERSION: Final = 1
+SEALED_VERSION: Final = 2
+"""First byte of a value that is encrypted."""
 MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
 
 _HEADER: Final = struct.Struct(">BI")
 _CRC_OF_VERSION: Final = zlib.crc32(bytes([CODEC_VERSION]))
+
+_LOCKED: Final = (
+    "it is encrypted and does not open: it was changed, or moved to another key, or the key ring "
+    "lacks its key"
+)
 
 _Record = TypeVar("_Record")
 
@@ -43,11 +51,14 @@ def unseal(table: Table, key: bytes, value: bytes) -> bytes:
         value: What was stored.
 
     Raises:
-        DamagedRecord: The version is unknown or the checksum does not fit.
+        DamagedRecord: The version is unknown, the checksum does not fit, or it is encrypted and did
+            not open.
     """
     if len(value) < _HEADER.size:
         raise DamagedRecord(table, key, f"only {len(value)} bytes are left")
     version, checksum = _HEADER.unpack_from(value)
+    if version == SEALED_VERSION:
+        raise DamagedRecord(table, key, _LOCKED)
     if version != CODEC_VERSION:
         raise DamagedRecord(table, key, f"codec version {version} is unknown")
     payload = value[_HEADER.size :]

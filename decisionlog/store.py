@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self
 
 import lmdb
 
+from decisionlog.encryption import Sealer
 from decisionlog.errors import (
     DecisionLogError,
     LogClosed,
@@ -25,6 +26,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
 )
+from decisionlog.record_keys import is_encrypted, sealing_key
 from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
 
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
@@ -91,8 +93,28 @@ class NoRows:
         return b""
 
 
+class OpeningCursor:
+    """A cursor in a table with encrypted rows; it gives their values in plain form."""
+
+    def __init__(self, cursor: Cursor, table: Table, sealer: Sealer) -> None:
+        self._cursor = cursor
+        self._table = table
+        self._sealer = sealer
+        self.set_range = cursor.set_range
+        self.next = cursor.next
+        self.last = cursor.last
+        self.key = cursor.key
+
+    def value(self) -> bytes:
+        """Return the value here."""
+        return self._sealer.open(self._table, self._cursor.key(), self._cursor.value())
+
+
 class ReadTransaction:
-    """One moment of the log. Keep it short: a long one bloats the file for ever."""
+    """One moment of the log. Keep it short: a long one bloats the file for ever.
+
+    Values come in their plain form, whether they are encrypted on disk or not.
+    """
 
     def __init__(self, store: "Store", transaction: "lmdb.Transaction[bytes]") -> None:
         self._store = store
@@ -101,6 +123,11 @@ class ReadTransaction:
 
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key, None if there is none."""
+        stored = self.stored(table, key)
+        return None if stored is None else self._store.sealer.open(table, key, stored)
+
+    def stored(self, table: Table, key: bytes) -> bytes | None:
+        """Return what lies on disk for a key, encrypted or not; None if there is nothing."""
         try:
             return self._transaction.get(key, db=self._tables[table])
         except KeyError:
@@ -110,6 +137,12 @@ class ReadTransaction:
 
     def cursor(self, table: Table) -> Cursor:
         """Return a cursor that lives as long as this transaction."""
+        cursor = self.stored_cursor(table)
+        # Where no row is encrypted at this moment, there is nothing to open.
+        return OpeningCursor(cursor, table, self._store.sealer) if is_encrypted(self) else cursor
+
+    def stored_cursor(self, table: Table) -> Cursor:
+        """Return a cursor over what lies on disk, encrypted or not."""
         if table not in self._tables:
             return NoRows()
         return self._transaction.cursor(self._tables[table])
@@ -153,7 +186,8 @@ class WriteTransaction(ReadTransaction):
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store a value, in the place of an earlier one if there is one."""
         self._lasts.pop(table, None)
-        self._transaction.put(key, value, db=self._tables[table])
+        stored = self._store.sealer.seal(table, key, value)
+        self._transaction.put(key, stored, db=self._tables[table])
 
     def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store values, in the place of earlier ones if there are any.
@@ -162,7 +196,8 @@ class WriteTransaction(ReadTransaction):
             table: Where.
             rows: Keys and values, each key once.
         """
-        ordered = sorted(rows)
+        seal = self._store.sealer.seal
+        ordered = [(key, seal(table, key, value)) for key, value in sorted(rows)]
         last = self._last(table)
         # Appending fills pages that would otherwise split in half; it takes only what comes last.
         place = bisect_right(ordered, last, key=itemgetter(0))
@@ -192,7 +227,12 @@ class Store:
     """The environment of one data directory."""
 
     def __init__(
-        self, directory: Path, *, read_only: bool = False, map_size_bytes: int | None = None
+        self,
+        directory: Path,
+        *,
+        read_only: bool = False,
+        map_size_bytes: int | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         """Open the environment, and make it if it is to be written.
 
@@ -201,6 +241,7 @@ class Store:
             read_only: Never write; the log must exist.
             map_size_bytes: The most that the file can hold; None: what it could until now, or
                 `DEFAULT_MAP_SIZE_BYTES` for a new one. Readers take the writer's.
+            sealer: Encrypts and decrypts; None for a log that is not encrypted.
 
         Raises:
             LogMissing: There is none to read.
@@ -209,6 +250,7 @@ class Store:
         """
         self.directory = directory
         self.read_only = read_only
+        self.sealer = sealer or Sealer()
         self._path = directory / "log"
         self._closed = False
         self.tables: dict[Table, lmdb._Database] = {}
@@ -251,12 +293,16 @@ class Store:
         Raises:
             LogReadOnly: This store only reads.
             LogFull: There is no room left on the disk or in the map.
+            RecordKeyMissing: The log is encrypted under a key that is not at hand.
             DecisionLogError: For any other error of LMDB.
         """
         if self.read_only:
             raise LogReadOnly(self.directory)
         with self._translated(), self._environment.begin(write=True) as transaction:
-            yield WriteTransaction(self, transaction)
+            writing = WriteTransaction(self, transaction)
+            # The log says which key seals, so that all processes change it at the same moment.
+            self.sealer.use(sealing_key(writing))
+            yield writing
 
     def open_tables(self, transaction: WriteTransaction | None = None) -> None:
         """Open all tables.
