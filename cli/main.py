@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import audit, learning, serving, simulation
+from cli import audit, learning, metrics, serving, simulation
 from cli.output import complain
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
@@ -23,6 +23,7 @@ for command in (
     serving.serve,
     learning.train,
     learning.evaluate,
+    metrics.metrics,
     learning.report,
     learning.models,
     learning.promote,

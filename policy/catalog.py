@@ -24,6 +24,7 @@ from policy.catalog_fields import (
     Moment,
     Name,
     Names,
+    NoOrLabels,
     Number,
     Share,
     StartTime,
@@ -133,6 +134,16 @@ class Reward(Table):
     """The reward of a delivered decision without any."""
 
 
+class Metrics(Table):
+    """Names of rewards by what they tell, for metrics; the usual names where a list is empty."""
+
+    click: NoOrLabels = ()
+    conversion: NoOrLabels = ()
+    revenue: NoOrLabels = ()
+    """Its values are summed; of the others it counts whether one came."""
+    unsubscribe: NoOrLabels = ()
+
+
 class Traffic(Table):
     """Shares of the subjects that do not get the champion."""
 
@@ -171,6 +182,7 @@ class Catalog(Table):
     cool_downs: Annotated[tuple[CoolDown, ...], Field(strict=False, max_length=COOL_DOWNS_MAX)] = ()
     history: History | None = None
     reward: Reward
+    metrics: Metrics = Metrics()
     exploration: Exploration = Exploration()
     traffic: Traffic = Traffic()
     baseline: Baseline | None = None

@@ -121,6 +121,7 @@ StartTime = Annotated[
 ]
 EndTime = Annotated[time, _LAX, BeforeValidator(_end_clock), AfterValidator(_on_tick)]
 Names = Annotated[tuple[Name, ...], _LAX, AfterValidator(_all_different)]
+NoOrLabels = Annotated[tuple[Label, ...], _LAX]
 Labels = Annotated[tuple[Label, ...], _LAX, AfterValidator(_all_different)]
 Weekdays = Annotated[tuple[Weekday, ...], _LAX, AfterValidator(_in_week_order)]
 FeatureTable = Annotated[

@@ -95,6 +95,18 @@ class UnknownEstimatorError(SettingError):
         self.known = tuple(known)
 
 
+class UnknownDimensionError(SettingError):
+    """Metrics cannot be told apart by this."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"metrics are told apart by {', '.join(known)}, not by {name!r}; "
+            "for a feature of the request say --segment"
+        )
+        self.name = name
+        self.known = tuple(known)
+
+
 class LevelError(SettingError):
     """A confidence level is not between 0 and 1."""
 

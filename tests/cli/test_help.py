@@ -12,7 +12,17 @@ from tests.cli.conftest import Sendwise
 NAMES = sorted(
     str(command.callback.__name__) for command in app.registered_commands if command.callback
 )
-ON_A_LOG = ["train", "evaluate", "report", "models", "rollback", "verify", "ledger", "audit"]
+ON_A_LOG = [
+    "train",
+    "evaluate",
+    "report",
+    "models",
+    "rollback",
+    "verify",
+    "ledger",
+    "audit",
+    "metrics",
+]
 
 
 def test_the_commands_are_the_documented_ones() -> None:

@@ -1,0 +1,134 @@
+"""Sums of metrics by group, kept in random groups of subjects: clustered intervals in one pass.
+
+Subjects are dealt into `BUCKETS` by their pseudonym, a keyed hash. Sums by bucket are independent
+of each other, however often a subject comes, and their spread tells the error of a ratio of sums
+(the method of random groups: Wolter 2007, "Introduction to Variance Estimation", chapter 2).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtrit
+
+from replay.metrics.dimensions import GROUPS_MAX, OTHERS
+from replay.subjects import Subjects
+from replay.sums import Floats
+
+BUCKETS = 256
+
+
+class Ratio:
+    """A ratio of two sums with its error, from their parts by bucket."""
+
+    def __init__(self, tops: Floats, bottoms: Floats) -> None:
+        """Takes both, shape (buckets,)."""
+        self.tops = tops
+        self.bottoms = bottoms
+        self.bottom = float(bottoms.sum())
+        self.value = float(tops.sum()) / self.bottom if self.bottom else math.nan
+        self.filled = int(np.count_nonzero(bottoms))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the ratio (linearised); infinite of a single bucket."""
+        if self.filled < 2:  # noqa: PLR2004 - one says nothing about spread
+            return math.inf
+        residuals = self.tops - self.value * self.bottoms
+        square = float((residuals**2).sum()) * self.filled / (self.filled - 1)
+        return math.sqrt(square) / self.bottom
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Student's t with a degree of freedom for each bucket but one."""
+        half = self.quantile(level) * self.error
+        return self.value - half, self.value + half
+
+    def share_interval(self, level: float, n: float) -> tuple[float, float]:
+        """The same for a share: Wilson's interval, of as many rows as its error is worth.
+
+        Args:
+            level: confidence level.
+            n: rows; what it is worth where the error cannot be seen, as of a share of 0.
+        """
+        p, error = self.value, self.error
+        worth = min(p * (1 - p) / error**2, n) if 0 < error < math.inf and 0 < p < 1 else n
+        z = self.quantile(level) if self.filled > 1 else math.inf
+        if not math.isfinite(z):
+            return 0.0, 1.0
+        centre = (p + z**2 / (2 * worth)) / (1 + z**2 / worth)
+        half = (
+            z
+            / (1 + z**2 / worth)
+            * math.sqrt(max(p * (1 - p), 0.0) / worth + z**2 / (4 * worth**2))
+        )
+        return max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0)
+
+    def quantile(self, level: float) -> float:
+        """Two-sided quantile of Student's t."""
+        return float(stdtrit(self.filled - 1, (1 + level) / 2)) if self.filled > 1 else math.inf
+
+
+class Cells:
+    """Sums of one dimension: of each metric, by group and bucket."""
+
+    def __init__(self, metrics: int) -> None:
+        self.codes: dict[str, int] = {}
+        self.sums = np.zeros((2, metrics, 0, BUCKETS))
+        """Tops and bottoms; shape (2, metrics, groups, buckets)."""
+        self.rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.subjects: list[Subjects] = []
+
+    def add(
+        self, groups: Sequence[str], keys: NDArray[np.uint64], tops: Floats, bottoms: Floats
+    ) -> None:
+        """Takes in rows.
+
+        Args:
+            groups: of each row.
+            keys: of each row's subject.
+            tops: shape (metrics, rows).
+            bottoms: the same.
+        """
+        codes = np.asarray([self._code(group) for group in groups], dtype=np.int64)
+        self._grow()
+        size = len(self.codes)
+        flat = codes * BUCKETS + (keys % BUCKETS).astype(np.int64)
+        for sums, columns in zip(self.sums, (tops, bottoms), strict=True):
+            for metric, column in enumerate(columns):
+                counted = np.bincount(flat, column, size * BUCKETS)
+                sums[metric] += counted.reshape(size, BUCKETS)
+        self.rows += np.bincount(codes, minlength=size)
+        for code in np.unique(codes):
+            self.subjects[code].add(keys[codes == code])
+
+    def merge(self, other: "Cells") -> None:
+        """Takes in another's rows."""
+        places = [self._code(group) for group in other.codes]
+        self._grow()
+        for place, code in zip(places, other.codes.values(), strict=True):
+            self.sums[:, :, place] += other.sums[:, :, code]
+            self.rows[place] += other.rows[code]
+            self.subjects[place].merge(other.subjects[code])
+
+    def ratio(self, group: str, metric: int) -> Ratio:
+        """A metric of a group."""
+        code = self.codes[group]
+        return Ratio(self.sums[0, metric, code], self.sums[1, metric, code])
+
+    def per_subject(self, group: str, metric: int) -> Ratio:
+        """A metric's sum for each subject of a group in place of each row."""
+        code = self.codes[group]
+        return Ratio(self.sums[0, metric, code], self.subjects[code].by_bucket(BUCKETS))
+
+    def _code(self, group: str) -> int:
+        if group not in self.codes and len(self.codes) >= GROUPS_MAX:
+            group = OTHERS
+        return self.codes.setdefault(group, len(self.codes))
+
+    def _grow(self) -> None:
+        more = len(self.codes) - self.rows.size
+        if more:
+            self.sums = np.pad(self.sums, ((0, 0), (0, 0), (0, more), (0, 0)))
+            self.rows = np.pad(self.rows, (0, more))
+            self.subjects += [Subjects() for _ in range(more)]
