@@ -1,14 +1,13 @@
 """What an estimator answers: a value, its interval, and how the interval was made."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from scipy.special import stdtrit
 
 from replay.errors import BoundsError, LevelError
-from replay.moments import Moments
 
 DEFAULT_LEVEL = 0.95
 """Confidence level where none is asked for."""
@@ -26,6 +25,8 @@ class Estimate:
     """Low and high end; infinite where the data cannot say."""
     method: str
     """How value and interval were made, in words."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """What the estimator chose from the data, by name; mostly nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +48,44 @@ class Bounds:
 NO_BOUNDS = Bounds()
 
 
-def delta_estimate(  # noqa: PLR0913 - a formula's terms, all named by the caller
-    *,
-    moments: Moments,
-    value: Fraction,
-    gradient: Sequence[Fraction],
-    level: float,
-    method: str,
-    bounds: Bounds = NO_BOUNDS,
-) -> Estimate:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An estimated value and how far it scatters."""
+
+    value: Fraction
+    variance: Fraction
+    """The value's variance; zero where a single row says nothing of it."""
+    n: int
+    """Interactions that it rests on."""
+    method: str
+    """How value and interval are made, in words."""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    """What the estimator chose from the data, by name."""
+
+
+def delta_estimate(found: Found, level: float, bounds: Bounds = NO_BOUNDS) -> Estimate:
     """Interval of a smooth function of means, by the delta method.
 
-    The value's variance is g' C g / n with g the gradient at the means and C the sample covariance
-    (van der Vaart 1998, "Asymptotic Statistics", section 3.1). The quantile is Student's t with
-    n - 1 degrees of freedom, which is wider than the normal one where n is small. A single row says
-    nothing about variance, so that its interval is infinite (or the bounds). Value and interval are
-    moved into the bounds where they leave them, which can only bring them nearer to the truth.
+    The variance is g' C g / n with g the function's gradient at the means and C the sample
+    covariance (van der Vaart 1998, "Asymptotic Statistics", section 3.1). The quantile is Student's
+    t with n - 1 degrees of freedom, which is wider than the normal one where n is small. A single
+    row says nothing about variance, so that its interval is infinite (or the bounds). Value and
+    interval are moved into the bounds where they leave them, which can only bring them nearer to
+    the truth.
 
     Args:
-        moments: Of the columns whose means the value is made from; at least one row.
-        value: The function at the means.
-        gradient: Its derivative by each mean.
+        found: Value and variance; at least one row.
         level: Confidence level, above 0 and below 1.
-        method: In words, for the reader.
         bounds: What the reward is known to keep.
 
     Raises:
         LevelError: The level is not between 0 and 1.
     """
-    quantile = _t_quantile(level, moments.n)
-    half = quantile * _root(moments.variance_of_mean(gradient)) if moments.n > 1 else math.inf
-    centre = float(value)
+    quantile = _t_quantile(level, found.n)
+    half = quantile * root(found.variance) if found.n > 1 else math.inf
+    centre = float(found.value)
     interval = (bounds.clip(centre - half), bounds.clip(centre + half))
-    return Estimate(bounds.clip(centre), interval, method)
+    return Estimate(bounds.clip(centre), interval, found.method, found.parameters)
 
 
 def _t_quantile(level: float, n: int) -> float:
@@ -89,7 +95,7 @@ def _t_quantile(level: float, n: int) -> float:
     return float(stdtrit(n - 1, (1 + level) / 2)) if n > 1 else math.inf
 
 
-def _root(square: Fraction) -> float:
+def root(square: Fraction) -> float:
     """Square root of an exact number, right also where the number itself leaves float64."""
     if square == 0:
         return 0.0

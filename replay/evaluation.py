@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from replay.diagnostics import Diagnosis, Diagnostics
-from replay.errors import EmptyTableError, MergeError, NoEstimateError
+from replay.errors import BadValueError, EmptyTableError, MergeError, NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
 from replay.estimators import ESTIMATORS, Estimator, make_estimators
 from replay.sample import Sample
+from replay.statistics import Statistics
 from replay.tables import REQUIRED, blaming, open_table
 from replay.verdict import Verdict
 
@@ -69,7 +70,9 @@ class Evaluation:
     def __init__(
         self, estimators: Sequence[str] = DEFAULT_ESTIMATORS, bounds: Bounds = NO_BOUNDS
     ) -> None:
-        self.estimators = {one.name: one for one in make_estimators(estimators, bounds)}
+        self.estimators = {one.name: one for one in make_estimators(estimators)}
+        self.bounds = bounds
+        self.statistics = Statistics(list(self.estimators.values()))
         self.diagnostics = Diagnostics()
 
     @property
@@ -81,10 +84,13 @@ class Evaluation:
         """Take in a chunk of interactions.
 
         Raises:
-            SampleError: A chosen estimator cannot use the sample.
+            SampleError: A chosen estimator cannot use the sample, or a reward is out of bounds.
         """
         for estimator in self.estimators.values():
-            estimator.add(sample)
+            for column in estimator.needs:
+                sample.require(column, estimator.name)
+        _check_bounds(sample, self.bounds)
+        self.statistics.add(sample)
         self.diagnostics.add(sample)
 
     def merge(self, other: "Evaluation") -> None:
@@ -93,11 +99,14 @@ class Evaluation:
         Raises:
             MergeError: The other one has other estimators or bounds.
         """
-        if self.estimators.keys() != other.estimators.keys():
-            raise MergeError(", ".join(self.estimators), ", ".join(other.estimators))
-        for name, estimator in self.estimators.items():
-            estimator.merge(other.estimators[name])
+        if (mine := self.settings()) != (others := other.settings()):
+            raise MergeError(mine, others)
+        self.statistics.merge(other.statistics)
         self.diagnostics.merge(other.diagnostics)
+
+    def settings(self) -> str:
+        """What it was made for; only evaluations that agree in it can be merged."""
+        return f"{', '.join(self.estimators)} within {self.bounds}"
 
     def result(self, level: float = DEFAULT_LEVEL) -> EvaluationResult:
         """What all rows so far say; of no rows it is a refusal without numbers.
@@ -105,8 +114,15 @@ class Evaluation:
         Raises:
             LevelError: The level is not between 0 and 1.
         """
-        estimates = {name: _estimate(one, level) for name, one in self.estimators.items()}
+        estimates = {name: self._estimate(one, level) for name, one in self.estimators.items()}
         return EvaluationResult(level, estimates, self.diagnostics.result())
+
+    def _estimate(self, estimator: Estimator, level: float) -> Estimate | None:
+        """The estimate; None where there can be none, which the diagnosis explains."""
+        try:
+            return estimator.estimate(self.statistics, level, self.bounds)
+        except NoEstimateError:
+            return None
 
 
 def evaluate_table(
@@ -158,12 +174,15 @@ def _needed_columns(names: Sequence[str]) -> dict[str, str]:
     return needed
 
 
-def _estimate(estimator: Estimator, level: float) -> Estimate | None:
-    """The estimate; None where there can be none, which the diagnosis explains."""
-    try:
-        return estimator.estimate(level)
-    except NoEstimateError:
-        return None
+def _check_bounds(sample: Sample, bounds: Bounds) -> None:
+    """Declared bounds are promises: a reward that breaks them is an error, not an outlier."""
+    if bounds == NO_BOUNDS:
+        return
+    outside = (sample.reward < bounds.low) | (sample.reward > bounds.high)
+    if outside.any():
+        index = int(outside.argmax())
+        rule = f"lies outside the declared bounds from {bounds.low} to {bounds.high}"
+        raise BadValueError(sample.first_row + index, "reward", float(sample.reward[index]), rule)
 
 
 def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
@@ -171,10 +190,12 @@ def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
     if estimate is None:
         return {"value": None, "interval": [None, None], "method": "the data allow no estimate"}
     low, high = estimate.interval
+    chosen = {name: _finite(value) for name, value in estimate.parameters.items()}
     return {
         "value": estimate.value,
         "interval": [_finite(low), _finite(high)],
         "method": estimate.method,
+        **({"parameters": chosen} if chosen else {}),
     }
 
 

@@ -1,32 +1,41 @@
 """The difference of two policies on the same interactions, with an interval of its own."""
 
-from abc import ABC, abstractmethod
 from fractions import Fraction
-from typing import ClassVar, Self
 
 import numpy as np
 
-from replay.errors import EmptySampleError, MergeError, UnknownEstimatorError, UnpairedError
-from replay.estimate import DEFAULT_LEVEL, Estimate, delta_estimate
-from replay.estimators.base import ratio_gradient, ratio_of_means
+from replay.errors import (
+    EmptySampleError,
+    MergeError,
+    NoOverlapError,
+    UnknownEstimatorError,
+    UnpairedError,
+)
+from replay.estimate import DEFAULT_LEVEL, Estimate, Found, delta_estimate
+from replay.estimators import ColumnEstimator, Dm, Dr, Ips, Sndr, Snips
 from replay.moments import Moments
 from replay.sample import Sample
-from replay.sums import Floats
 
 
-class PairedDifference(ABC):
+class PairedDifference:
     """Value of a candidate policy minus that of a baseline, on one log.
 
     Both estimates rest on the same customers and the same luck, which cancels in the difference:
     its interval is narrower than two separate ones suggest, and a policy compared with itself
     differs by exactly 0 with an interval of no width.
+
+    The variance is the delta method's on the joint means of both policies' columns. For `snips`
+    that is the sum of (w_c (r - V_c) / mean(w_c) - w_b (r - V_b) / mean(w_b))^2 / (n (n - 1)).
     """
 
-    name: ClassVar[str]
-    width: ClassVar[int]
+    def __init__(self, estimator: ColumnEstimator) -> None:
+        self.estimator = estimator
+        self.moments = Moments(2 * len(estimator.columns))
 
-    def __init__(self) -> None:
-        self.moments = Moments(self.width)
+    @property
+    def name(self) -> str:
+        """The estimator that it pairs."""
+        return self.estimator.name
 
     def add(self, candidate: Sample, baseline: Sample) -> None:
         """Take in a chunk of interactions, once with each policy's probabilities.
@@ -39,15 +48,16 @@ class PairedDifference(ABC):
         for column in ("reward", "p_log"):
             if not np.array_equal(getattr(candidate, column), getattr(baseline, column)):
                 raise UnpairedError(column)
-        self.moments.add(*self.columns(candidate, baseline))
+        columns = self.estimator.columns
+        self.moments.add(*(one.of(sample) for sample in (candidate, baseline) for one in columns))
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: "PairedDifference") -> None:
         """Take in what another comparison of the same form has seen.
 
         Raises:
-            MergeError: The other one is of another form.
+            MergeError: The other one pairs another estimator.
         """
-        if type(other) is not type(self):
+        if other.name != self.name:
             raise MergeError(self.name, other.name)
         self.moments.merge(other.moments)
 
@@ -61,68 +71,26 @@ class PairedDifference(ABC):
         """
         if self.moments.n == 0:
             raise EmptySampleError
-        return self._estimate(level)
+        try:
+            return delta_estimate(self._found(), level)
+        except ZeroDivisionError:
+            raise NoOverlapError(self.moments.n) from None
 
-    @abstractmethod
-    def columns(self, candidate: Sample, baseline: Sample) -> tuple[Floats, ...]:
-        """The columns whose joint moments are kept."""
-
-    @abstractmethod
-    def _estimate(self, level: float) -> Estimate: ...
-
-
-class PairedIps(PairedDifference):
-    """Difference by inverse propensity scoring: the mean of (w_c - w_b) * r, Student's t."""
-
-    name = "ips"
-    width = 1
-
-    def columns(self, candidate: Sample, baseline: Sample) -> tuple[Floats, ...]:
-        """Difference of the weighted rewards."""
-        return (candidate.weighted_reward - baseline.weighted_reward,)
-
-    def _estimate(self, level: float) -> Estimate:
-        return delta_estimate(
-            moments=self.moments,
-            value=self.moments.mean(0),
-            gradient=(Fraction(1),),
-            level=level,
-            method="mean paired difference; Student's t, rows independent",
-        )
+    def _found(self) -> Found:
+        width, n = len(self.estimator.columns), self.moments.n
+        means = [self.moments.mean(index) for index in range(2 * width)]
+        candidate, baseline = means[:width], means[width:]
+        value = self.estimator.value(candidate) - self.estimator.value(baseline)
+        gradient = [
+            *self.estimator.gradient(candidate),
+            *(-part for part in self.estimator.gradient(baseline)),
+        ]
+        variance = self.moments.variance_of_mean(gradient) if n > 1 else Fraction(0)
+        return Found(value, variance, n, f"paired difference: {self.estimator.method}")
 
 
-class PairedSnips(PairedDifference):
-    """Difference of two weighted means, by the delta method on the four joint means.
-
-    Var = sum of (w_c (r - V_c) / mean(w_c) - w_b (r - V_b) / mean(w_b))^2 / (n (n - 1)).
-    """
-
-    name = "snips"
-    width = 4
-
-    def columns(self, candidate: Sample, baseline: Sample) -> tuple[Floats, ...]:
-        """Weighted reward and weight, of the candidate and of the baseline."""
-        return (
-            candidate.weighted_reward,
-            candidate.weight,
-            baseline.weighted_reward,
-            baseline.weight,
-        )
-
-    def _estimate(self, level: float) -> Estimate:
-        candidate = ratio_of_means(self.moments, 0, 1)
-        baseline = ratio_of_means(self.moments, 2, 3)
-        minus = ratio_gradient(self.moments, baseline, 3)
-        return delta_estimate(
-            moments=self.moments,
-            value=candidate - baseline,
-            gradient=(*ratio_gradient(self.moments, candidate, 1), *(-part for part in minus)),
-            level=level,
-            method="difference of weighted means; joint delta method with Student's t",
-        )
-
-
-_FORMS: dict[str, type[PairedDifference]] = {kind.name: kind for kind in (PairedIps, PairedSnips)}
+_PAIRED: dict[str, type[ColumnEstimator]] = {one.name: one for one in (Ips, Snips, Dm, Dr, Sndr)}
+"""Those that choose nothing from the data: both policies must be judged alike."""
 
 
 def make_paired(name: str) -> PairedDifference:
@@ -131,6 +99,6 @@ def make_paired(name: str) -> PairedDifference:
     Raises:
         UnknownEstimatorError: That estimator has no paired form.
     """
-    if name not in _FORMS:
-        raise UnknownEstimatorError(name, tuple(_FORMS))
-    return _FORMS[name]()
+    if name not in _PAIRED:
+        raise UnknownEstimatorError(name, tuple(_PAIRED))
+    return PairedDifference(_PAIRED[name]())

@@ -159,7 +159,8 @@ class _Mean:
     """The mean of rewards that come one by one."""
 
     def __init__(self) -> None:
-        self._sums = Ips()
+        self._estimator = Ips()
+        self._sums = self._estimator.statistics()
         self._waiting: list[float] = []
 
     def add(self, reward: float) -> None:
@@ -171,7 +172,7 @@ class _Mean:
     def estimate(self) -> Estimate:
         """The mean so far."""
         self._flush()
-        return self._sums.estimate()
+        return self._estimator.estimate(self._sums)
 
     def _flush(self) -> None:
         rewards = np.asarray(self._waiting, dtype=np.float64)

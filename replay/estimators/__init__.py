@@ -4,37 +4,39 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from replay.errors import UnknownEstimatorError
-from replay.estimate import NO_BOUNDS, Bounds
-from replay.estimators.base import Estimator, MeanEstimator
+from replay.estimators.base import ColumnEstimator, Estimator, MeanEstimator
 from replay.estimators.dm import Dm
 from replay.estimators.dr import Dr
 from replay.estimators.ips import Ips
+from replay.estimators.sndr import Sndr
 from replay.estimators.snips import Snips
 
 __all__ = [
     "ESTIMATORS",
+    "ColumnEstimator",
     "Dm",
     "Dr",
     "Estimator",
     "Ips",
     "MeanEstimator",
+    "Sndr",
     "Snips",
     "make_estimators",
 ]
 
 ESTIMATORS: Mapping[str, type[Estimator]] = MappingProxyType(
-    {kind.name: kind for kind in (Ips, Snips, Dm, Dr)}
+    {kind.name: kind for kind in (Ips, Snips, Dm, Dr, Sndr)}
 )
 """Every estimator by its name."""
 
 
-def make_estimators(names: Sequence[str], bounds: Bounds = NO_BOUNDS) -> tuple[Estimator, ...]:
+def make_estimators(names: Sequence[str]) -> tuple[Estimator, ...]:
     """New estimators in the order of their names.
 
     Raises:
         UnknownEstimatorError: A name belongs to none.
     """
-    return tuple(_kind(name)(bounds) for name in names)
+    return tuple(_kind(name)() for name in names)
 
 
 def _kind(name: str) -> type[Estimator]:

@@ -1,124 +1,126 @@
-"""The interface of an estimator, and the two forms that most take: a mean and a ratio of means."""
+"""The interface of an estimator, and the form that most take: a smooth function of means."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from replay.errors import BadValueError, EmptySampleError, MergeError, NoOverlapError
-from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate, delta_estimate
-from replay.moments import Moments
-from replay.sample import Sample
-from replay.sums import Floats
+from replay.errors import EmptySampleError, NoOverlapError
+from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate, Found, delta_estimate
+from replay.statistics import Column, Part, Statistics, all_pairs
 
 
 class Estimator(ABC):
     """Estimates the value of a target policy from interactions of a logging policy.
 
-    It keeps sufficient statistics alone, exactly: chunks and processes merge without a trace.
+    It holds no data: it says what has to be gathered, and what follows from it.
     """
 
     name: ClassVar[str]
     """The name by which contracts know it."""
     needs: ClassVar[tuple[str, ...]] = ()
     """The optional columns of `Sample` that it cannot do without."""
-    width: ClassVar[int]
-    """Number of columns whose moments it keeps."""
+    method: ClassVar[str]
+    """How value and interval are made, in words."""
+    parts: tuple[type[Part], ...] = ()
+    """Statistics that it needs beside moments."""
 
-    def __init__(self, bounds: Bounds = NO_BOUNDS) -> None:
-        self.bounds = bounds
-        self.moments = Moments(self.width)
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns whose moments it needs; always the same ones."""
+        return ()
 
-    def add(self, sample: Sample) -> None:
-        """Take in a chunk of interactions.
+    @property
+    def pairs(self) -> tuple[tuple[Column, Column], ...]:
+        """The columns whose joint second moments it needs."""
+        return all_pairs(self.columns)
 
-        Raises:
-            MissingColumnError: The sample lacks a column that this estimator needs.
-            BadValueError: A reward lies outside the declared bounds.
-        """
-        for column in self.needs:
-            sample.require(column, self.name)
-        _check_bounds(sample, self.bounds)
-        self.moments.add(*self.columns(sample))
+    def statistics(self) -> Statistics:
+        """What it needs, of no rows yet."""
+        return Statistics([self])
 
-    def merge(self, other: Self) -> None:
-        """Take in what another estimator of the same kind and bounds has seen.
-
-        Raises:
-            MergeError: The other one is of another kind or has other bounds.
-        """
-        if type(other) is not type(self) or other.bounds != self.bounds:
-            raise MergeError(f"{self.name} {self.bounds}", f"{other.name} {other.bounds}")
-        self.moments.merge(other.moments)
-
-    def estimate(self, level: float = DEFAULT_LEVEL) -> Estimate:
-        """Value for one decision and its confidence interval.
+    def estimate(
+        self, statistics: Statistics, level: float = DEFAULT_LEVEL, bounds: Bounds = NO_BOUNDS
+    ) -> Estimate:
+        """Value for one decision and its confidence interval, by the delta method.
 
         Raises:
             EmptySampleError: There are no interactions.
             NoOverlapError: No logged action says anything about the target policy.
             LevelError: The level is not between 0 and 1.
         """
-        if self.moments.n == 0:
+        return delta_estimate(self.found(statistics), level, bounds)
+
+    def found(self, statistics: Statistics) -> Found:
+        """Value and variance.
+
+        Raises:
+            EmptySampleError: There are no interactions.
+            NoOverlapError: No logged action says anything about the target policy.
+        """
+        if statistics.n == 0:
             raise EmptySampleError
-        return self._estimate(level)
+        try:
+            return self._found(statistics)
+        except ZeroDivisionError:
+            raise NoOverlapError(statistics.n) from None
 
     @abstractmethod
-    def columns(self, sample: Sample) -> tuple[Floats, ...]:
-        """The columns of a sample whose moments are kept, `width` arrays of its length."""
+    def _found(self, statistics: Statistics) -> Found:
+        """Value and variance of at least one row; divides by zero where nothing overlaps."""
+
+
+class ColumnEstimator(Estimator):
+    """A smooth function of the means of a few columns.
+
+    Whoever builds intervals works with these: `settled(statistics)` has every choice made, and then
+    `columns`, `value` and `gradient` are all there is to know.
+    """
+
+    def settled(self, statistics: Statistics) -> "ColumnEstimator":  # noqa: ARG002 - most choose nothing
+        """This estimator with everything chosen that it chooses from the data."""
+        return self
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        """What it chose, by name."""
+        return {}
 
     @abstractmethod
-    def _estimate(self, level: float) -> Estimate: ...
+    def value(self, means: Sequence[Fraction]) -> Fraction:
+        """The value at the means of the columns: arithmetic alone, right for floats as well.
+
+        Raises:
+            ZeroDivisionError: Nothing overlaps.
+        """
+
+    @abstractmethod
+    def gradient(self, means: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """The value's derivative by each mean."""
+
+    def _found(self, statistics: Statistics) -> Found:
+        one = self.settled(statistics)
+        means = statistics.means(one.columns)
+        value, gradient, n = one.value(means), one.gradient(means), statistics.n
+        variance = statistics.variance(one.columns, gradient) if n > 1 else Fraction(0)
+        return Found(value, variance, n, one.method, one.parameters)
 
 
-class MeanEstimator(Estimator):
+class MeanEstimator(ColumnEstimator):
     """The mean of one score an interaction."""
 
-    width = 1
-    method: ClassVar[str]
-    """How the interval is made, in words."""
+    score: Column
+    """The score."""
 
-    @abstractmethod
-    def score(self, sample: Sample) -> Floats:
-        """The score of each interaction, shape (n,)."""
-
-    def columns(self, sample: Sample) -> tuple[Floats, ...]:
+    @property
+    def columns(self) -> tuple[Column, ...]:
         """The score alone."""
-        return (self.score(sample),)
+        return (self.score,)
 
-    def _estimate(self, level: float) -> Estimate:
-        return delta_estimate(
-            moments=self.moments,
-            value=self.moments.mean(0),
-            gradient=(Fraction(1),),
-            level=level,
-            method=self.method,
-            bounds=self.bounds,
-        )
+    def value(self, means: Sequence[Fraction]) -> Fraction:
+        """The mean."""
+        return means[0]
 
-
-def ratio_of_means(moments: Moments, numerator: int, denominator: int) -> Fraction:
-    """Ratio of two columns' means, exactly.
-
-    Raises:
-        NoOverlapError: The denominator is zero: no weight at all.
-    """
-    if moments.total(denominator) == 0:
-        raise NoOverlapError(moments.n)
-    return moments.total(numerator) / moments.total(denominator)
-
-
-def ratio_gradient(moments: Moments, ratio: Fraction, denominator: int) -> tuple[Fraction, ...]:
-    """Derivative of a ratio of means by its numerator and by its denominator."""
-    mean = moments.mean(denominator)
-    return (1 / mean, -ratio / mean)
-
-
-def _check_bounds(sample: Sample, bounds: Bounds) -> None:
-    """Declared bounds are promises: a reward that breaks them is an error, not an outlier."""
-    if bounds == NO_BOUNDS:
-        return
-    outside = (sample.reward < bounds.low) | (sample.reward > bounds.high)
-    if outside.any():
-        index = int(outside.argmax())
-        rule = f"lies outside the declared bounds from {bounds.low} to {bounds.high}"
-        raise BadValueError(sample.first_row + index, "reward", float(sample.reward[index]), rule)
+    def gradient(self, means: Sequence[Fraction]) -> tuple[Fraction, ...]:  # noqa: ARG002 - constant
+        """One."""
+        return (Fraction(1),)

@@ -1,8 +1,7 @@
 """Direct method: what a reward model expects under the target policy."""
 
+from replay.columns import ModelValue
 from replay.estimators.base import MeanEstimator
-from replay.sample import Sample
-from replay.sums import Floats
 
 
 class Dm(MeanEstimator):
@@ -19,7 +18,4 @@ class Dm(MeanEstimator):
     name = "dm"
     needs = ("v_target",)
     method = "mean of modelled values; Student's t, without the model's own error"
-
-    def score(self, sample: Sample) -> Floats:
-        """The model's value under the target policy."""
-        return sample.require("v_target", self.name)
+    score = ModelValue()

@@ -1,8 +1,7 @@
 """Doubly robust: the direct method, corrected by the weighted errors of its model."""
 
+from replay.columns import DrScore
 from replay.estimators.base import MeanEstimator
-from replay.sample import Sample
-from replay.sums import Floats
 
 
 class Dr(MeanEstimator):
@@ -19,8 +18,4 @@ class Dr(MeanEstimator):
     name = "dr"
     needs = ("q_logged", "v_target")
     method = "mean of corrected values; Student's t on their sample variance, rows independent"
-
-    def score(self, sample: Sample) -> Floats:
-        """Modelled value plus the weighted error of the model at the logged action."""
-        residual = sample.reward - sample.require("q_logged", self.name)
-        return sample.require("v_target", self.name) + sample.weight * residual
+    score = DrScore()

@@ -1,8 +1,7 @@
 """Inverse propensity scoring: every reward counts by how much likelier the target makes it."""
 
+from replay.columns import WeightedReward
 from replay.estimators.base import MeanEstimator
-from replay.sample import Sample
-from replay.sums import Floats
 
 
 class Ips(MeanEstimator):
@@ -19,7 +18,4 @@ class Ips(MeanEstimator):
 
     name = "ips"
     method = "mean of weighted rewards; Student's t on their sample variance, rows independent"
-
-    def score(self, sample: Sample) -> Floats:
-        """Weight times reward."""
-        return sample.weighted_reward
+    score = WeightedReward()

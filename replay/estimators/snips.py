@@ -1,12 +1,13 @@
 """Self-normalised inverse propensity scoring: the weighted mean of the rewards."""
 
-from replay.estimate import Estimate, delta_estimate
-from replay.estimators.base import Estimator, ratio_gradient, ratio_of_means
-from replay.sample import Sample
-from replay.sums import Floats
+from collections.abc import Sequence
+from fractions import Fraction
+
+from replay.columns import Weight, WeightedReward
+from replay.estimators.base import ColumnEstimator
 
 
-class Snips(Estimator):
+class Snips(ColumnEstimator):
     """Self-normalised inverse propensity scoring (Swaminathan and Joachims 2015; Hajek 1971).
 
     Formula: V = (sum of w_i * r_i) / (sum of w_i), with w = p_target / p_log.
@@ -20,20 +21,15 @@ class Snips(Estimator):
     """
 
     name = "snips"
-    width = 2
     method = "ratio of means; delta method with Student's t, rows independent"
+    columns = (WeightedReward(), Weight())
 
-    def columns(self, sample: Sample) -> tuple[Floats, ...]:
-        """Weighted reward and weight."""
-        return (sample.weighted_reward, sample.weight)
+    def value(self, means: Sequence[Fraction]) -> Fraction:
+        """Ratio of the means."""
+        weighted_reward, weight = means
+        return weighted_reward / weight
 
-    def _estimate(self, level: float) -> Estimate:
-        value = ratio_of_means(self.moments, 0, 1)
-        return delta_estimate(
-            moments=self.moments,
-            value=value,
-            gradient=ratio_gradient(self.moments, value, 1),
-            level=level,
-            method=self.method,
-            bounds=self.bounds,
-        )
+    def gradient(self, means: Sequence[Fraction]) -> tuple[Fraction, ...]:
+        """Derivative of a ratio."""
+        _, weight = means
+        return (1 / weight, -self.value(means) / weight)

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.replay.history import History, history
+
+# Deadlines are timed assertions: the machine may be busy, and code is compiled on its first call.
+settings.register_profile("replay", deadline=None)
+settings.load_profile("replay")
 
 
 @pytest.fixture

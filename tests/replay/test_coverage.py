@@ -68,8 +68,9 @@ def misses(name: str, shape: Shape, logs: int) -> int:
     for seed in range(logs):
         world = shape(np.random.default_rng(seed))
         estimator = ESTIMATORS[name]()
-        estimator.add(world.sample)
-        low, high = estimator.estimate(LEVEL).interval
+        statistics = estimator.statistics()
+        statistics.add(world.sample)
+        low, high = estimator.estimate(statistics, LEVEL).interval
         missed += not low <= world.target <= high
     return missed
 

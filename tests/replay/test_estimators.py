@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -20,9 +21,11 @@ from replay.errors import (
     NoOverlapError,
     UnknownEstimatorError,
 )
-from replay.estimate import Bounds, Estimate
+from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
 from replay.estimators import ESTIMATORS, Estimator, make_estimators
+from replay.evaluation import Evaluation
 from replay.sample import Sample
+from replay.statistics import Statistics
 from tests.replay.samples import (
     Reference,
     Row,
@@ -59,20 +62,52 @@ def reference_dr(rows: Sequence[Row]) -> Reference:
     return mean_reference(Fraction(v + p / logged * (r - q)) for r, logged, p, q, v in rows)
 
 
+def reference_sndr(rows: Sequence[Row]) -> Reference:
+    """Mean of v plus the ratio of sums of w (r - q) and of w: mean of influence functions."""
+    weights = weights_of(rows)
+    errors = [Fraction(p / logged * (r - q)) for r, logged, p, q, _ in rows]
+    total = sum(weights, Fraction(0))
+    ratio, mean = sum(errors, Fraction(0)) / total, total / len(rows)
+    influences = [
+        Fraction(row[4]) + (error - ratio * weight) / mean
+        for row, error, weight in zip(rows, errors, weights, strict=True)
+    ]
+    found = mean_reference(influences)
+    return Reference(found.value + ratio, found.variance)
+
+
 REFERENCES: dict[str, Callable[[Sequence[Row]], Reference]] = {
     "ips": reference_ips,
     "snips": reference_snips,
     "dm": reference_dm,
     "dr": reference_dr,
+    "sndr": reference_sndr,
 }
 
 
-def filled(name: str, *chunks: Sequence[Row]) -> Estimator:
+@dataclass
+class Filled:
+    """An estimator with the statistics of some rows."""
+
+    estimator: Estimator
+    statistics: Statistics
+
+    def merge(self, other: "Filled") -> None:
+        """Takes in the other one's rows."""
+        self.statistics.merge(other.statistics)
+
+    def estimate(self, level: float = DEFAULT_LEVEL, bounds: Bounds = NO_BOUNDS) -> Estimate:
+        """What the rows say."""
+        return self.estimator.estimate(self.statistics, level, bounds)
+
+
+def filled(name: str, *chunks: Sequence[Row]) -> Filled:
     """An estimator that has seen chunks one after the other."""
     estimator = ESTIMATORS[name]()
+    statistics = estimator.statistics()
     for chunk in chunks:
-        estimator.add(sample_of(chunk))
-    return estimator
+        statistics.add(sample_of(chunk))
+    return Filled(estimator, statistics)
 
 
 def assert_close(found: Estimate, expected: Estimate) -> None:
@@ -223,17 +258,15 @@ def test_bounds_are_kept(name: str, rows: list[Row]) -> None:
     """Declared bounds hold value and interval, which stays in order around the value."""
     binary = [(float(r > 0), p_log, p_target, q, v) for r, p_log, p_target, q, v in rows]
     assume(overlaps(binary))
-    estimator = ESTIMATORS[name](Bounds(0.0, 1.0))
-    estimator.add(sample_of(binary))
-    found = estimator.estimate()
+    found = filled(name, binary).estimate(bounds=Bounds(0.0, 1.0))
     assert 0 <= found.interval[0] <= found.value <= found.interval[1] <= 1
 
 
 def test_a_reward_outside_its_bounds_is_an_error() -> None:
     """Bounds are promises; the row that breaks them is named."""
-    estimator = ESTIMATORS["ips"](Bounds(0.0, 1.0))
+    evaluation = Evaluation(["ips"], Bounds(0.0, 1.0))
     with pytest.raises(BadValueError) as caught:
-        estimator.add(Sample(np.array([0.0, 1.5]), np.ones(2), np.ones(2)))
+        evaluation.add(Sample(np.array([0.0, 1.5]), np.ones(2), np.ones(2)))
     assert (caught.value.row, caught.value.column, caught.value.value) == (2, "reward", 1.5)
 
 
@@ -244,20 +277,20 @@ def test_bounds_hold_something(low: float, high: float) -> None:
         Bounds(low, high)
 
 
-@pytest.mark.parametrize("name", ["dm", "dr"])
+@pytest.mark.parametrize("name", ["dm", "dr", "sndr"])
 def test_an_absent_column_is_named(name: str) -> None:
     """Estimators that rest on a reward model say which column they miss."""
     with pytest.raises(MissingColumnError) as caught:
-        ESTIMATORS[name]().add(Sample(np.ones(2), np.ones(2), np.ones(2)))
+        Evaluation([name]).add(Sample(np.ones(2), np.ones(2), np.ones(2)))
     assert caught.value.needed_by == name
 
 
 def test_unlike_statistics_do_not_merge() -> None:
-    """Neither another estimator nor other bounds can be merged in by mistake."""
+    """Neither another estimator's nor those within other bounds can be merged in by mistake."""
     with pytest.raises(MergeError):
-        ESTIMATORS["ips"]().merge(ESTIMATORS["dm"]())
+        ESTIMATORS["ips"]().statistics().merge(ESTIMATORS["dm"]().statistics())
     with pytest.raises(MergeError):
-        ESTIMATORS["ips"]().merge(ESTIMATORS["ips"](Bounds(0, 1)))
+        Evaluation(["ips"]).merge(Evaluation(["ips"], Bounds(0, 1)))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

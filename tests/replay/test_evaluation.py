@@ -48,8 +48,9 @@ def test_it_reports_what_its_parts_report() -> None:
     rows = seeded_log(4, 200, 5.0)
     found = result_of(rows)
     for estimator in make_estimators(NAMES):
-        estimator.add(sample_of(rows))
-        assert found.estimates[estimator.name] == estimator.estimate()
+        statistics = estimator.statistics()
+        statistics.add(sample_of(rows))
+        assert found.estimates[estimator.name] == estimator.estimate(statistics)
     assert found.n == 200
 
 

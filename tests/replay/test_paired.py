@@ -32,7 +32,7 @@ from tests.replay.samples import (
     weights_of,
 )
 
-FORMS = ["ips", "snips"]
+FORMS = ["ips", "snips", "dr"]
 
 
 def swapped(rows: Sequence[Row]) -> list[Row]:
@@ -50,8 +50,9 @@ def compared(form: str, candidate: Sequence[Row], baseline: Sequence[Row]) -> Pa
 def estimate_of(name: str, sample: Sample) -> Estimate:
     """One policy's own estimate."""
     estimator = ESTIMATORS[name]()
-    estimator.add(sample)
-    return estimator.estimate()
+    statistics = estimator.statistics()
+    statistics.add(sample)
+    return estimator.estimate(statistics)
 
 
 def both_overlap(rows: Sequence[Row]) -> bool:
@@ -160,4 +161,4 @@ def test_what_cannot_be_compared_says_so() -> None:
     with pytest.raises(MergeError):
         make_paired("ips").merge(make_paired("snips"))
     with pytest.raises(UnknownEstimatorError):
-        make_paired("dm")
+        make_paired("switch_dr")

@@ -62,7 +62,7 @@ def test_a_table_gives_what_its_rows_give(tmp_path: Path, write: Write) -> None:
     rows = seeded_log(6, CHUNK_ROWS + 5, 10.0)
     names = ["reward", "p_log", "p_target", "q_logged", "v_target"]
     write(tmp_path / "t", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
-    expected = Evaluation(["ips", "snips", "dm", "dr"])
+    expected = Evaluation(["ips", "snips", "dm", "dr", "sndr"])
     expected.add(sample_of(rows))
     assert evaluate_table(tmp_path / "t") == expected.result()
 
