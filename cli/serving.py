@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli.key_ring import ring_path, ring_source
 from cli.options import DEFAULT_DATA_DIR, DataDir, Format, KeyFile, OutputFormat
 from cli.output import line, show
 from policy.catalog import load_catalog
@@ -77,6 +78,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     settings = ServeSettings.create(
         data_dir=data,
         key_file=key_file or data.with_name(f"{data.name}.key"),
+        key_ring=ring_path(data),
         host=host,
         port=port,
         workers=len(available_cores()) if workers is None else workers,
@@ -90,6 +92,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
         log_level=log_level,
         log_format=log_format,
     )
+    ring_source(data)()  # a ring that was named must be there
     configure(level=log_level, form=log_format)
     code = supervise(settings, on_locked=lambda: prepare(settings, catalog))
     raise typer.Exit(code)

@@ -19,6 +19,7 @@ from decisionlog import (
     DecisionLog,
     DecisionLogError,
     KeyFileError,
+    RecordKeyMissing,
     WrongKey,
     load_keys,
 )
@@ -53,7 +54,7 @@ def main() -> int:
             with _serving(settings):
                 lifeline.ready()
                 lifeline.wait_for_stop()
-        except (InvalidSettingError, KeyFileError, WrongKey) as error:
+        except (InvalidSettingError, KeyFileError, RecordKeyMissing, WrongKey) as error:
             _log.error("%s", error)
             return os.EX_CONFIG  # starting again would not help
         except (ServeError, PolicyError, DecisionLogError) as error:
@@ -112,6 +113,7 @@ def _engine(
         keys=keys,
         map_size_bytes=settings.map_size_bytes,
         on_commit=telemetry.committed,
+        key_ring=settings.record_keys,
     ) as log:
         yield Engine(log, keys, DecisionIds(now_ms), registry, current)
 

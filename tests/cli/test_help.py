@@ -22,6 +22,7 @@ ON_A_LOG = [
     "ledger",
     "audit",
     "metrics",
+    "rekey",
 ]
 
 
