@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.opening import Scope, now, record_act, releases, source
+from cli.opening import Scope, buried, now, record_act, releases, source
 from cli.options import (
     DEFAULT_DATA_DIR,
     AsOf,
@@ -19,9 +19,11 @@ from cli.options import (
     Until,
 )
 from cli.output import line, progress, show, table
-from decisionlog import AuditKind
+from decisionlog import AuditKind, Tombstone
+from decisionlog.erasure import tombstones
+from decisionlog.tombstones import erased_until_ms
 from policy.learned import Kind
-from policy.registry import Registry
+from policy.registry import Manifest, Registry
 from policy.rollout import Rollout
 from replay.estimate import Estimate
 from replay.evaluation import (
@@ -70,6 +72,7 @@ def train(  # noqa: PLR0913 - one parameter an option
                 now(),
                 held_out_share=held_out,
                 kind=kind,
+                erased_until_ms=erased_until_ms(tombstones(found.log.store)),
                 on_progress=advance,
             )
         left = {reason.value: count for reason, count in found.left.items()}
@@ -185,20 +188,37 @@ def models(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -
     """List the registered policies and what is in force."""
     manifests = list(Registry(data).manifests())
     rollout = releases(data).present()
+    erased = {one.version: _erased_since(one, buried(data)) for one in manifests}
     facts = {
         "rollout": rollout.model_dump(mode="json", by_alias=True),
-        "models": [manifest.model_dump(mode="json", by_alias=True) for manifest in manifests],
+        "models": [
+            {**one.model_dump(mode="json", by_alias=True), "erased_since": erased[one.version]}
+            for one in manifests
+        ],
     }
 
     def text() -> None:
         _show_rollout(rollout)
         rows = [
-            (one.version, f"{one.created_at:%Y-%m-%d %H:%M}", f"{one.interactions:,}")
+            (
+                one.version,
+                f"{one.created_at:%Y-%m-%d %H:%M}",
+                f"{one.interactions:,}",
+                f"{erased[one.version]:,}",
+            )
             for one in manifests
         ]
-        table(("model", "trained (UTC)", "interactions"), rows)
+        table(("model", "trained (UTC)", "interactions", "erased since"), rows)
+        if any(erased.values()):
+            line("train anew: the models above may know what was erased since")
 
     show(facts, form, text)
+
+
+def _erased_since(manifest: Manifest, tombs: Sequence[Tombstone]) -> int:
+    """How many subjects were erased that a model may have learned from."""
+    until_ms = manifest.training.erased_until_ms
+    return sum(one.erased_at_ms > until_ms for one in tombs)
 
 
 def promote(  # noqa: PLR0913 - one parameter an option

@@ -4,8 +4,7 @@ import sys
 
 import typer
 
-from cli import audit, learning, metrics, serving, simulation, vault
-from cli.key_ring import common_options
+from cli import audit, keeping, learning, metrics, privacy, serving, simulation
 from cli.output import complain
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
@@ -19,7 +18,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.callback()(common_options)
 for command in (
     serving.check,
     serving.serve,
@@ -33,7 +31,9 @@ for command in (
     audit.verify,
     audit.ledger,
     audit.audit,
-    vault.rekey,
+    privacy.erase,
+    privacy.export_subject,
+    keeping.retain,
     simulation.simulate,
 ):
     app.command()(command)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from cli.key_ring import ring_source
-from decisionlog import AuditKind, DecisionLog, Keys, LogMissing
+from decisionlog import AuditKind, DecisionLog, Keys, LogMissing, Tombstone
+from decisionlog.erasure import tombstones
 from decisionlog.ids import lower_bound
 from policy.catalog import Catalog, load_catalog
 from policy.registry import Registry
@@ -44,28 +44,51 @@ def log(data_dir: Path) -> DecisionLog:
 
 def opener(data_dir: Path) -> Callable[[], DecisionLog]:
     """Opens a log, read only, in whatever process calls it."""
-    ring = ring_source(data_dir)
-    return partial(DecisionLog.open, data_dir, keys=None, read_only=True, key_ring=ring)
+    return partial(DecisionLog.open, data_dir, keys=None, read_only=True)
 
 
-def writable(data_dir: Path, keys: Keys | None = None) -> DecisionLog:
+def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
+    """Notes in the audit trail what this user did; a directory without a log has no trail."""
+    try:
+        log(data_dir).close()
+    except LogMissing:
+        return
+    with DecisionLog.open(data_dir, keys=None) as opened:
+        opened.record_act(kind, details)
+
+
+def writable(data_dir: Path, keys: Keys | None) -> DecisionLog:
     """A log that is there, to be written beside a server that serves from it.
 
     Raises:
         LogMissing: if there is none: a command must not begin one.
     """
     log(data_dir).close()
-    return DecisionLog.open(data_dir, keys=keys, key_ring=ring_source(data_dir))
+    return DecisionLog.open(data_dir, keys=keys)
 
 
-def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
-    """Notes in the audit trail what this user did; a directory without a log has no trail."""
+def buried(data_dir: Path) -> list[Tombstone]:
+    """The tombstones of a log; a directory without one has none."""
     try:
-        opened = writable(data_dir)
+        with log(data_dir) as opened:
+            return tombstones(opened.store)
     except LogMissing:
-        return
-    with opened:
-        opened.record_act(kind, details)
+        return []
+
+
+def key_file_of(data_dir: Path, key_file: Path | None) -> Path:
+    """The key file that was given, or the one beside the data directory."""
+    return key_file or data_dir.with_name(f"{data_dir.name}.key")
+
+
+def now_ms() -> int:
+    """Unix time."""
+    return _ms(now())
+
+
+def present_catalog(data_dir: Path) -> Catalog:
+    """The catalog in force."""
+    return _catalog(Registry(data_dir), None)
 
 
 @contextmanager

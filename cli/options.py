@@ -60,4 +60,27 @@ Processes = Annotated[
         show_default="one a core",
     ),
 ]
+RetainDays = Annotated[
+    float | None,
+    typer.Option(
+        "--retain-days",
+        help="Remove decisions that are older than this, with all that hangs on them.",
+        show_default="keep all",
+    ),
+]
+RetainGib = Annotated[
+    float | None,
+    typer.Option(
+        "--retain-gib",
+        help="Remove the oldest decisions where more of the log's file is in use.",
+        show_default="no limit",
+    ),
+]
+RequestDays = Annotated[
+    float,
+    typer.Option(
+        "--request-days",
+        help="Forget request ids after this; a repeat then counts as a new request.",
+    ),
+]
 DEFAULT_DATA_DIR = Path("sendwise-data")

@@ -5,9 +5,19 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cli.key_ring import ring_path, ring_source
-from cli.options import DEFAULT_DATA_DIR, DataDir, Format, KeyFile, OutputFormat
+from cli.opening import key_file_of
+from cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDir,
+    Format,
+    KeyFile,
+    OutputFormat,
+    RequestDays,
+    RetainDays,
+    RetainGib,
+)
 from cli.output import line, show
+from decisionlog.upkeep import DEFAULT_REQUEST_DAYS
 from policy.catalog import load_catalog
 from server.logs import configure
 from server.preparation import prepare
@@ -69,6 +79,9 @@ def serve(  # noqa: PLR0913 - one parameter an option
     ] = None,
     trace_ratio: Annotated[float, typer.Option(help="Share of the calls to trace.")] = 0.0,
     map_size_gib: Annotated[float, typer.Option(help="Largest size of the log.")] = 256.0,
+    retain_days: RetainDays = None,
+    retain_gib: RetainGib = None,
+    request_days: RequestDays = DEFAULT_REQUEST_DAYS,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], typer.Option(help="Least severity logged.")
     ] = "info",
@@ -77,8 +90,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     """Serve decisions over gRPC until SIGTERM."""
     settings = ServeSettings.create(
         data_dir=data,
-        key_file=key_file or data.with_name(f"{data.name}.key"),
-        key_ring=ring_path(data),
+        key_file=key_file_of(data, key_file),
         host=host,
         port=port,
         workers=len(available_cores()) if workers is None else workers,
@@ -89,10 +101,12 @@ def serve(  # noqa: PLR0913 - one parameter an option
         otlp_endpoint=otlp_endpoint,
         trace_ratio=trace_ratio,
         map_size_bytes=int(map_size_gib * 2**30),
+        retain_days=retain_days,
+        retain_bytes=None if retain_gib is None else int(retain_gib * 2**30),
+        request_days=request_days,
         log_level=log_level,
         log_format=log_format,
     )
-    ring_source(data)()  # a ring that was named must be there
     configure(level=log_level, form=log_format)
     code = supervise(settings, on_locked=lambda: prepare(settings, catalog))
     raise typer.Exit(code)

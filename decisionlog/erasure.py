@@ -76,8 +76,8 @@ def erase(
     """
     with store.write() as transaction:
         through = max(lower_bound(erased_at_ms + 1), _after_last(transaction))
-        tombstones = [Tombstone(each, erased_at_ms, through) for each in sorted(set(subjects))]
-        _bury(transaction, store, tombstones)
+        asked = [Tombstone(each, erased_at_ms, through) for each in sorted(set(subjects))]
+        tombstones = _bury(transaction, store, asked)
     return _remove(store, tombstones, on_progress)
 
 
@@ -87,9 +87,8 @@ def erase_again(
     """Do what tombstones say that this log does not know yet: it was restored from a backup."""
     with store.write() as transaction:
         missing = [each for each in tombstones if not _is_done(transaction, each)]
-        missing = [replace(each, is_complete=False) for each in missing]
-        _bury(transaction, store, missing)
-    return _remove(store, missing, on_progress)
+        tombstones = _bury(transaction, store, missing)
+    return _remove(store, tombstones, on_progress)
 
 
 def finish(store: Store, on_progress: OnProgress | None = None) -> dict[bytes, Erasure]:
@@ -101,6 +100,12 @@ def finish(store: Store, on_progress: OnProgress | None = None) -> dict[bytes, E
 def tombstones(store: Store) -> list[Tombstone]:
     """Return all tombstones of a log, in the order of the pseudonyms."""
     return list(rows_of(store, Table.TOMBSTONES, decode_tombstone))
+
+
+def details_of(found: Mapping[bytes, Erasure]) -> dict[str, object]:
+    """Return what the audit trail says of erasures: not of whom, which the tombstones tell."""
+    decisions = sum(each.removed.decisions for each in found.values())
+    return {"subjects": len(found), "decisions": decisions}
 
 
 def rows_to_read(store: Store) -> int:
@@ -125,17 +130,25 @@ def _is_done(transaction: ReadTransaction, tombstone: Tombstone) -> bool:
     return known.is_complete and known.through >= tombstone.through
 
 
-def _bury(transaction: WriteTransaction, store: Store, tombstones: Sequence[Tombstone]) -> None:
+def _bury(
+    transaction: WriteTransaction, store: Store, asked: Sequence[Tombstone]
+) -> list[Tombstone]:
     """Write tombstones, the file first, and forget what counts for their subjects."""
-    append_to_file(store.directory / TOMBSTONE_FILE, tombstones, fingerprint(transaction))
-    for tombstone in tombstones:
-        subject = tombstone.subject
-        value = transaction.get(Table.TOMBSTONES, subject)
-        known = None if value is None else decode_tombstone(subject, value)
-        lasting = replace(later(known, tombstone), is_complete=False)
-        transaction.put(Table.TOMBSTONES, subject, encode_tombstone(lasting))
+    buried = [_lasting(transaction, each) for each in asked]
+    append_to_file(store.directory / TOMBSTONE_FILE, buried, fingerprint(transaction))
+    for tombstone in buried:
+        transaction.put(Table.TOMBSTONES, tombstone.subject, encode_tombstone(tombstone))
         # All of it is from before: what comes while the pass below runs counts afresh.
-        transaction.delete(Table.STANDINGS, subject)
+        transaction.delete(Table.STANDINGS, tombstone.subject)
+    return buried
+
+
+def _lasting(transaction: ReadTransaction, tombstone: Tombstone) -> Tombstone:
+    """Return a tombstone that erases all that an earlier one of its subject does as well."""
+    value = transaction.get(Table.TOMBSTONES, tombstone.subject)
+    known = None if value is None else decode_tombstone(tombstone.subject, value)
+    through = later(known, tombstone).through
+    return replace(tombstone, through=through, is_complete=False)
 
 
 def _remove(
@@ -209,7 +222,8 @@ def _forget_requests(store: Store, advance: OnProgress) -> None:
     for rows in row_slices(store, Table.REQUESTS):
         answered = list(_answered(rows))
         with store.read() as transaction:
-            erased = [key for key, id_ in answered if is_gone(transaction, id_)]
+            get = transaction.get
+            erased = [key for key, id_ in answered if get(Table.ERASED, id_) is not None]
         for start in range(0, len(erased), GROUP):
             with store.write() as transaction:
                 for key in erased[start : start + GROUP]:

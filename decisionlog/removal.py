@@ -105,6 +105,11 @@ def keys_of(transaction: ReadTransaction, table: Table, decision_id: bytes) -> I
     return takewhile(lambda key: key.startswith(decision_id), keys)
 
 
+def rows_from(cursor: Cursor, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of a table from a key on."""
+    return ((key, cursor.value()) for key in keys_from(cursor, start))
+
+
 def keys_from(cursor: Cursor, start: bytes) -> Iterator[bytes]:
     """Yield the keys of a table from one on."""
     there = cursor.set_range(start)

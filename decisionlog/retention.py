@@ -4,7 +4,7 @@ A decision goes together with its reports and its reservation; what others refer
 ids, standings, days of budgets) follows in a sweep of its own, so that no transaction is long.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,7 +17,15 @@ from decisionlog.contacts import Standing
 from decisionlog.errors import DamagedRecord
 from decisionlog.ids import lower_bound
 from decisionlog.operations import is_gone
-from decisionlog.removal import EXPIRED, Removed, delete_all, is_reserved, keys_from, note_removed
+from decisionlog.removal import (
+    EXPIRED,
+    Removed,
+    delete_all,
+    is_reserved,
+    keys_from,
+    note_removed,
+    rows_from,
+)
 from decisionlog.store import ReadTransaction, Store, WriteTransaction
 from decisionlog.tables import ID_BYTES, Table
 
@@ -59,6 +67,12 @@ def oldest(store: Store) -> bytes | None:
     """Return the id of the oldest decision that is there, None if there is none."""
     with store.read() as transaction:
         return next(keys_from(transaction.cursor(Table.DECISIONS), b""), None)
+
+
+def rows_to_sweep(store: Store) -> int:
+    """Return how many rows both sweeps together look at."""
+    with store.read() as transaction:
+        return transaction.count(Table.REQUESTS) + transaction.count(Table.STANDINGS)
 
 
 def expire(store: Store, before: bytes, rows: int = SLICE_ROWS) -> Removed | None:
@@ -137,7 +151,7 @@ def sweep_requests(store: Store, position: bytes, sweep: Sweep) -> bytes | None:
     Returns:
         Where to go on; None at the end of the table.
     """
-    return _step(store, Table.REQUESTS, position, lambda t, k, v: _is_forgotten(t, k, v, sweep))
+    return _step(store, Table.REQUESTS, position, lambda t, k, v: _request_left(t, k, v, sweep))
 
 
 def sweep_standings(store: Store, position: bytes, sweep: Sweep) -> bytes | None:
@@ -146,44 +160,58 @@ def sweep_standings(store: Store, position: bytes, sweep: Sweep) -> bytes | None
     Returns:
         Where to go on; None at the end of the table.
     """
-    return _step(store, Table.STANDINGS, position, lambda t, k, v: _is_empty(t, k, v, sweep))
+    return _step(store, Table.STANDINGS, position, lambda _, k, v: _standing_left(k, v, sweep))
 
 
-_IsGone = Callable[[WriteTransaction, bytes, bytes], bool]
+_Left = Callable[[ReadTransaction, bytes, bytes], bytes | None]
+"""What is left of a row's value: itself, something less, or None."""
 
 
-def _step(store: Store, table: Table, position: bytes, is_gone: _IsGone) -> bytes | None:
+def _step(store: Store, table: Table, position: bytes, left: _Left) -> bytes | None:
+    """Look at some rows; write only if some of them are to change, which most steps need not."""
+    with store.read() as transaction:
+        rows = islice(rows_from(transaction.cursor(table), position), SWEEP_ROWS)
+        looked = [(key, left(transaction, key, value) != value) for key, value in rows]
+    changing = [key for key, is_changing in looked if is_changing]
+    for start in range(0, len(changing), SLICE_ROWS):
+        _change(store, table, changing[start : start + SLICE_ROWS], left)
+    return None if len(looked) < SWEEP_ROWS else looked[-1][0] + b"\0"
+
+
+def _change(store: Store, table: Table, keys: Iterable[bytes], left: _Left) -> None:
     with store.write() as transaction:
-        cursor = transaction.cursor(table)
-        keys = list(islice(keys_from(cursor, position), SWEEP_ROWS))
         for key in keys:
-            value = transaction.get(table, key)
-            if value is not None and is_gone(transaction, key, value):
+            value = transaction.get(table, key)  # it may have changed since it was looked at
+            now = None if value is None else left(transaction, key, value)
+            if now is None:
                 transaction.delete(table, key)
-    return None if len(keys) < SWEEP_ROWS else keys[-1] + b"\0"
+            elif now != value:
+                transaction.put(table, key, now)
 
 
-def _is_forgotten(transaction: WriteTransaction, key: bytes, value: bytes, sweep: Sweep) -> bool:
+def _request_left(
+    transaction: ReadTransaction, key: bytes, value: bytes, sweep: Sweep
+) -> bytes | None:
     try:
         decision_id, _ = decode_request(key, value)
     except DamagedRecord:
-        return False  # `check-log` names it; to remove it would hide the damage
-    return decision_id < sweep.requests_before or is_gone(transaction, decision_id)
+        return value  # `check-log` names it; to remove it would hide the damage
+    is_old = decision_id < sweep.requests_before
+    return None if is_old or is_gone(transaction, decision_id) else value
 
 
-def _is_empty(transaction: WriteTransaction, key: bytes, value: bytes, sweep: Sweep) -> bool:
-    """Tell whether nothing of a standing is left; store what is, if it has become less."""
+def _standing_left(key: bytes, value: bytes, sweep: Sweep) -> bytes | None:
     try:
         standing = decode_standing(key, value)
     except DamagedRecord:
-        return False
+        return value
     left = Standing(
         tuple(each for each in standing.contacts if each.decision_id >= sweep.before),
         tuple(each for each in standing.responses if each.decision_id >= sweep.before),
     )
-    if left != standing and left != Standing():
-        transaction.put(Table.STANDINGS, key, encode_standing(key, left))
-    return left == Standing()
+    if left == standing:
+        return value
+    return None if left == Standing() else encode_standing(key, left)
 
 
 def sweep_of(before_ms: int, requests_before_ms: int) -> Sweep:

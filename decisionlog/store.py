@@ -32,7 +32,6 @@ from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
 """The file is sparse and grows only with its content; a map that grew later, under several
 writers, would be a risk."""
-
 _ENGINE: Final = 0  # LMDB 0.9
 _MAX_TABLES: Final = 32
 _MAX_READERS: Final = 1024

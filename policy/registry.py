@@ -44,6 +44,9 @@ class Training(BaseModel):
     """Share of the subjects whose interactions were left for evaluation."""
     caution: float = Field(ge=1.0)
     """How much smaller than usual the steps of learning were."""
+    erased_until_ms: int = Field(default=0, ge=0)
+    """Unix time up to which whoever was erased was gone from the log that was read; 0 if nobody
+    was. Later erasures concern what the policy may have learned."""
 
 
 class Manifest(BaseModel):

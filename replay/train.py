@@ -34,6 +34,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
     *,
     held_out_share: float,
     kind: Kind = Kind.CHAIN,
+    erased_until_ms: int = 0,
     on_progress: Callable[[int], None] | None = None,
 ) -> Trained:
     """Trains a policy and registers it.
@@ -45,6 +46,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
         created_at: goes to the manifest.
         held_out_share: share of the subjects to leave for evaluation.
         kind: of policy.
+        erased_until_ms: see `Training`; found out before the interactions are read.
         on_progress: called with the interactions learned since the last call; learning begins when
             all are read.
 
@@ -60,6 +62,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
             until=log.until.hex(),
             held_out_share=held_out_share,
             caution=caution,
+            erased_until_ms=erased_until_ms,
         )
         manifest = registry.register(learned, training, created_at)
     return Trained(manifest, log.learned, log.held_out)

@@ -45,7 +45,7 @@ def ask_of(message: decision_api.DecideRequest) -> Ask:
     Raises:
         RequestError: INVALID_FIELD; what only the catalog can tell is checked later.
     """
-    _check_text("subject_id", message.subject_id, SUBJECT_BYTES_MAX)
+    subject_of(message.subject_id)
     if message.request_id:
         _check_text("request_id", message.request_id, ID_BYTES_MAX)
     return Ask(
@@ -72,6 +72,21 @@ def ask_of(message: decision_api.DecideRequest) -> Ask:
             critical=_is_critical(message.priority),
         ),
     )
+
+
+def subject_of(subject_id: str) -> str:
+    """A subject's id from the wire.
+
+    Raises:
+        RequestError: INVALID_FIELD.
+    """
+    _check_text("subject_id", subject_id, SUBJECT_BYTES_MAX)
+    return subject_id
+
+
+def timestamp_of(at_ms: int) -> Timestamp:
+    """A Unix time for the wire."""
+    return _timestamp(at_ms)
 
 
 def response_of(answer: Answer) -> decision_api.DecideResponse:

@@ -17,6 +17,7 @@ from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import feedback_service_pb2_grpc as feedback_grpc
 from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1 import policy_service_pb2_grpc as policy_grpc
+from sendwise.v1 import privacy_service_pb2 as privacy_api
 from server.asks import Answer, Ask
 from server.auth import Tokens
 from server.converters import (
@@ -39,6 +40,7 @@ SERVICES = (
     decision_api.DESCRIPTOR.services_by_name["DecisionService"].full_name,
     feedback_api.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
     policy_api.DESCRIPTOR.services_by_name["PolicyService"].full_name,
+    privacy_api.DESCRIPTOR.services_by_name["PrivacyService"].full_name,
 )
 
 _Request = TypeVar("_Request")
@@ -259,7 +261,7 @@ def register(
     releases: Releases,
     clock_ms: Callable[[], int],
 ) -> None:
-    """Adds all services to a server."""
+    """Adds the services that decide and learn to a server; `privacy_servicer` adds its own."""
     decision_grpc.add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), server)
     feedback = FeedbackServicer(engine, calls, clock_ms)
     feedback_grpc.add_FeedbackServiceServicer_to_server(feedback, server)

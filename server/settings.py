@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from decisionlog import RingSource, no_keys, ring_file
+from decisionlog.upkeep import DEFAULT_REQUEST_DAYS
 from server.serve_errors import InvalidSettingError
 
 PORT_MAX = 65_535
@@ -52,8 +52,6 @@ class ServeSettings:
     """Directory of the log, the models and the rollout; one server a directory."""
     key_file: Path
     """File of the key under which subjects are stored; outside `data_dir`."""
-    key_ring: Path | None = None
-    """File of the keys of an encrypted log, which need not be there; None encrypts nothing."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Name or address of the interface to listen on."""
     port: Port = DEFAULT_PORT
@@ -76,17 +74,16 @@ class ServeSettings:
     """Share of calls to trace, of those whose caller has not decided that already."""
     map_size_bytes: Annotated[int, Field(ge=2**20)] = DEFAULT_MAP_SIZE_BYTES
     """Largest size of the log; the file is sparse and grows to it."""
+    retain_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    """Decisions older than this are removed while serving; None keeps them for ever."""
+    retain_bytes: Annotated[int, Field(ge=2**16)] | None = None
+    """Where more of the log is in use, its oldest decisions are removed; None sets no limit."""
+    request_days: Annotated[float, Field(gt=0, le=36_500)] = DEFAULT_REQUEST_DAYS
+    """For so long a repeated request gets its first answer again."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""
     log_format: Literal["text", "json"] = "text"
     """Form of a line of the process's own log on stderr."""
-
-    @property
-    def record_keys(self) -> RingSource:
-        """Gives the keys of the log's records, as the file has them now."""
-        if self.key_ring is None:
-            return no_keys
-        return ring_file(self.key_ring, data_directory=self.data_dir)
 
     @property
     def streams_max(self) -> int:

@@ -19,7 +19,7 @@ from decisionlog import (
     DecisionLog,
     DecisionLogError,
     KeyFileError,
-    RecordKeyMissing,
+    Keys,
     WrongKey,
     load_keys,
 )
@@ -29,8 +29,11 @@ from policy.releases import Releases
 from policy.warm_up import warm_up
 from server.auth import Tokens
 from server.engine import Engine
+from server.keeping import kept
 from server.lifeline import Lifeline
 from server.logs import configure
+from server.privacy import Privacy
+from server.privacy_servicer import register_privacy
 from server.serve_errors import InvalidSettingError, ServeError
 from server.servicers import SERVICES, Calls, register
 from server.serving import Current
@@ -54,7 +57,7 @@ def main() -> int:
             with _serving(settings):
                 lifeline.ready()
                 lifeline.wait_for_stop()
-        except (InvalidSettingError, KeyFileError, RecordKeyMissing, WrongKey) as error:
+        except (InvalidSettingError, KeyFileError, WrongKey) as error:
             _log.error("%s", error)
             return os.EX_CONFIG  # starting again would not help
         except (ServeError, PolicyError, DecisionLogError) as error:
@@ -79,12 +82,17 @@ def _serving(settings: WorkerSettings) -> Iterator[None]:
         calls = Calls(telemetry, Tokens.load(settings.token_file), slots)
         registry = Registry(settings.data_dir)
         current = Current(registry)
-        engine = stack.enter_context(_engine(settings, telemetry, registry, current))
+        keys = load_keys(settings.key_file, data_directory=settings.data_dir)
+        log = stack.enter_context(_log_of(settings, keys, telemetry))
+        engine = Engine(log, keys, DecisionIds(now_ms), registry, current)
         server, checks = _server(settings)
         releases = Releases(registry, lambda: datetime.now(UTC))
         register(server, engine, calls, releases, now_ms)
+        register_privacy(server, Privacy(log, keys, now_ms), calls)
         current.start()
         stack.callback(current.stop)
+        if settings.index == 0:  # one keeps the log for all
+            stack.enter_context(kept(log, settings, current, now_ms))
         _leave_what_is_loaded()
         server.start()
         yield
@@ -103,19 +111,13 @@ def _leave_what_is_loaded() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-@contextmanager
-def _engine(
-    settings: WorkerSettings, telemetry: Telemetry, registry: Registry, current: Current
-) -> Iterator[Engine]:
-    keys = load_keys(settings.key_file, data_directory=settings.data_dir)
-    with DecisionLog.open(
+def _log_of(settings: WorkerSettings, keys: Keys, telemetry: Telemetry) -> DecisionLog:
+    return DecisionLog.open(
         settings.data_dir,
         keys=keys,
         map_size_bytes=settings.map_size_bytes,
         on_commit=telemetry.committed,
-        key_ring=settings.record_keys,
-    ) as log:
-        yield Engine(log, keys, DecisionIds(now_ms), registry, current)
+    )
 
 
 def _server(settings: WorkerSettings) -> tuple[grpc.Server, health.HealthServicer]:

@@ -160,6 +160,14 @@ def test_decisions_from_the_future_are_erased_too(log: DecisionLog) -> None:
     assert ALICE not in bytes_of(log.store)
 
 
+def test_a_second_erasure_with_an_earlier_clock_is_complete(log: DecisionLog) -> None:
+    """An erasure after the clock was set back erases as far as the one before, and ends."""
+    erasure.erase(log.store, [ALICE], NOW_MS)
+    found = erasure.erase(log.store, [ALICE], NOW_MS - 1_000)[ALICE].tombstone
+    assert found == Tombstone(ALICE, NOW_MS - 1_000, lower_bound(NOW_MS + 1), True)
+    assert erasure.tombstones(log.store) == [found]
+
+
 def test_damaged_decisions_are_counted(log: DecisionLog) -> None:
     """Nobody knows whose a damaged decision is: the erasure says how many there are."""
     with log.store.write() as transaction:

@@ -23,9 +23,12 @@ from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1.decision_service_pb2_grpc import DecisionServiceStub
 from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from sendwise.v1.policy_service_pb2_grpc import PolicyServiceStub
+from sendwise.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from server import address, worker
 from server.auth import Tokens
 from server.engine import Engine
+from server.privacy import Privacy
+from server.privacy_servicer import register_privacy
 from server.servicers import Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
@@ -61,11 +64,13 @@ class Service:
     decisions: DecisionServiceStub = field(init=False)
     feedback: FeedbackServiceStub = field(init=False)
     policies: PolicyServiceStub = field(init=False)
+    privacy: PrivacyServiceStub = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "decisions", DecisionServiceStub(self.channel))
         object.__setattr__(self, "feedback", FeedbackServiceStub(self.channel))
         object.__setattr__(self, "policies", PolicyServiceStub(self.channel))
+        object.__setattr__(self, "privacy", PrivacyServiceStub(self.channel))
 
     def decide(self, subject: str = "alice", **fields: object) -> decision_api.DecideResponse:
         """A choice for a customer who may get everything, unless the fields say otherwise."""
@@ -114,6 +119,7 @@ def running(
         slots = StreamSlots(settings.streams_max)
         calls = Calls(NULL_TELEMETRY, Tokens(tokens), slots)
         register(server, engine, calls, releases, clock)
+        register_privacy(server, Privacy(log, KEYS, clock), calls)
         current.start()
         stack.callback(current.stop)
         server.start()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sendwise/v1/privacy_service.proto\x12\x0bsendwise.v1\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\x13\x45raseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"}\n\x14\x45raseSubjectResponse\x12-\n\terased_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdecisions\x18\x02 \x01(\x04\x12\x12\n\ndeliveries\x18\x03 \x01(\x04\x12\x0f\n\x07rewards\x18\x04 \x01(\x04\"*\n\x14\x45xportSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"3\n\x15\x45xportSubjectResponse\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t2\xbf\x01\n\x0ePrivacyService\x12S\n\x0c\x45raseSubject\x12 .sendwise.v1.EraseSubjectRequest\x1a!.sendwise.v1.EraseSubjectResponse\x12X\n\rExportSubject\x12!.sendwise.v1.ExportSubjectRequest\x1a\".sendwise.v1.ExportSubjectResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sendwise/v1/privacy_service.proto\x12\x0bsendwise.v1\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\x13\x45raseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"\x91\x01\n\x14\x45raseSubjectResponse\x12-\n\terased_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdecisions\x18\x02 \x01(\x04\x12\x12\n\ndeliveries\x18\x03 \x01(\x04\x12\x0f\n\x07rewards\x18\x04 \x01(\x04\x12\x12\n\nunreadable\x18\x05 \x01(\x04\"*\n\x14\x45xportSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"3\n\x15\x45xportSubjectResponse\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t2\xbf\x01\n\x0ePrivacyService\x12S\n\x0c\x45raseSubject\x12 .sendwise.v1.EraseSubjectRequest\x1a!.sendwise.v1.EraseSubjectResponse\x12X\n\rExportSubject\x12!.sendwise.v1.ExportSubjectRequest\x1a\".sendwise.v1.ExportSubjectResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,12 +34,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERASESUBJECTREQUEST']._serialized_start=83
   _globals['_ERASESUBJECTREQUEST']._serialized_end=124
-  _globals['_ERASESUBJECTRESPONSE']._serialized_start=126
-  _globals['_ERASESUBJECTRESPONSE']._serialized_end=251
-  _globals['_EXPORTSUBJECTREQUEST']._serialized_start=253
-  _globals['_EXPORTSUBJECTREQUEST']._serialized_end=295
-  _globals['_EXPORTSUBJECTRESPONSE']._serialized_start=297
-  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=348
-  _globals['_PRIVACYSERVICE']._serialized_start=351
-  _globals['_PRIVACYSERVICE']._serialized_end=542
+  _globals['_ERASESUBJECTRESPONSE']._serialized_start=127
+  _globals['_ERASESUBJECTRESPONSE']._serialized_end=272
+  _globals['_EXPORTSUBJECTREQUEST']._serialized_start=274
+  _globals['_EXPORTSUBJECTREQUEST']._serialized_end=316
+  _globals['_EXPORTSUBJECTRESPONSE']._serialized_start=318
+  _globals['_EXPORTSUBJECTRESPONSE']._serialized_end=369
+  _globals['_PRIVACYSERVICE']._serialized_start=372
+  _globals['_PRIVACYSERVICE']._serialized_end=563
 # @@protoc_insertion_point(module_scope)

@@ -49,12 +49,15 @@ class EraseSubjectResponse(_message.Message):
     DECISIONS_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     REWARDS_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     decisions: _builtins.int
     """Decisions removed."""
     deliveries: _builtins.int
     """Deliveries removed."""
     rewards: _builtins.int
     """Rewards removed."""
+    unreadable: _builtins.int
+    """Damaged decisions in the log, of which nobody knows whose they are; 0 in a sound log."""
     @_builtins.property
     def erased_at(self) -> _timestamp_pb2.Timestamp:
         """When the removal was complete."""
@@ -66,10 +69,11 @@ class EraseSubjectResponse(_message.Message):
         decisions: _builtins.int = ...,
         deliveries: _builtins.int = ...,
         rewards: _builtins.int = ...,
+        unreadable: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erased_at", b"erased_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "deliveries", b"deliveries", "erased_at", b"erased_at", "rewards", b"rewards"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "deliveries", b"deliveries", "erased_at", b"erased_at", "rewards", b"rewards", "unreadable", b"unreadable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,7 +110,10 @@ class ExportSubjectResponse(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     JSON_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """`decision`, `delivery` or `reward`."""
+    """`decision`, `delivery` or `reward`; `contact`, what a decision reserved; `audit`, which rules it
+    passed by; `request`, the keyed hash of a request id; `standing`, what counts for the subject's
+    caps and history; `tombstone`, that the subject was erased before. New kinds may be added.
+    """
     json: _builtins.str
     """The record in JSON, with names in place of indices."""
     def __init__(

@@ -52,14 +52,16 @@ class PrivacyServiceServicer:
     """
 
     def EraseSubject(self, request, context):
-        """Removes every record of a subject and leaves a tombstone, so that it stays removed.
+        """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
+        pass over the log, some five seconds a million decisions; concurrent calls share a pass.
+        What is begun goes on if the call is cancelled; to ask again tells when it is done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportSubject(self, request, context):
-        """Everything that is held of a subject.
+        """Everything that is held of a subject, after one pass over the log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

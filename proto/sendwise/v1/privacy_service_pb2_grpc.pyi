@@ -34,9 +34,12 @@ class PrivacyServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PrivacyServiceAsyncStub: ...
     EraseSubject: _grpc.UnaryUnaryMultiCallable[_privacy_service_pb2.EraseSubjectRequest, _privacy_service_pb2.EraseSubjectResponse]
-    """Removes every record of a subject and leaves a tombstone, so that it stays removed."""
+    """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
+    pass over the log, some five seconds a million decisions; concurrent calls share a pass.
+    What is begun goes on if the call is cancelled; to ask again tells when it is done.
+    """
     ExportSubject: _grpc.UnaryStreamMultiCallable[_privacy_service_pb2.ExportSubjectRequest, _privacy_service_pb2.ExportSubjectResponse]
-    """Everything that is held of a subject."""
+    """Everything that is held of a subject, after one pass over the log."""
 
 @_typing.type_check_only
 class PrivacyServiceAsyncStub(PrivacyServiceStub):
@@ -44,9 +47,12 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EraseSubject: _aio.UnaryUnaryMultiCallable[_privacy_service_pb2.EraseSubjectRequest, _privacy_service_pb2.EraseSubjectResponse]  # type: ignore[assignment]
-    """Removes every record of a subject and leaves a tombstone, so that it stays removed."""
+    """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
+    pass over the log, some five seconds a million decisions; concurrent calls share a pass.
+    What is begun goes on if the call is cancelled; to ask again tells when it is done.
+    """
     ExportSubject: _aio.UnaryStreamMultiCallable[_privacy_service_pb2.ExportSubjectRequest, _privacy_service_pb2.ExportSubjectResponse]  # type: ignore[assignment]
-    """Everything that is held of a subject."""
+    """Everything that is held of a subject, after one pass over the log."""
 
 class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Removes a subject, or hands over what is held of it."""
@@ -57,7 +63,10 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _privacy_service_pb2.EraseSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_privacy_service_pb2.EraseSubjectResponse, _abc.Awaitable[_privacy_service_pb2.EraseSubjectResponse]]:
-        """Removes every record of a subject and leaves a tombstone, so that it stays removed."""
+        """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
+        pass over the log, some five seconds a million decisions; concurrent calls share a pass.
+        What is begun goes on if the call is cancelled; to ask again tells when it is done.
+        """
 
     @_abc_1.abstractmethod
     def ExportSubject(
@@ -65,6 +74,6 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _privacy_service_pb2.ExportSubjectRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_privacy_service_pb2.ExportSubjectResponse], _abc.AsyncIterator[_privacy_service_pb2.ExportSubjectResponse]]:
-        """Everything that is held of a subject."""
+        """Everything that is held of a subject, after one pass over the log."""
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
