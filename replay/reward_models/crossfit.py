@@ -1,0 +1,154 @@
+"""Cross-fitting: each subject is scored by a model that has not learned from any of its decisions.
+
+With K folds of subjects, the model that scores a fold has learned from the K - 1 others
+(Chernozhukov et al. 2018, "Double/debiased machine learning"): a model that knows the rewards it is
+to foresee would make `dr` as biased as `dm`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from decisionlog import Decision
+from policy.draw import hashed
+from policy.policies import FloatArray, Policy
+from policy.situation import Situation
+from replay.errors import NothingToLearnError
+from replay.join import Interaction
+from replay.reward_models.chain import ChainLearner
+from replay.reward_models.leaves import place_of, probabilities
+from replay.reward_models.names import Model, model_of
+from replay.reward_models.tabular import TabularLearner
+from replay.source import Source
+from replay.sums import Floats
+
+FOLDS = 3
+
+
+class Ready(Protocol):
+    """A fitted model in one process."""
+
+    def values(self, situation: Situation) -> FloatArray:
+        """What every whole action of a situation would earn, in the order of `leaves`."""
+
+
+class Fitted(Protocol):
+    """A fitted model; can be pickled."""
+
+    def ready(self) -> Ready:
+        """It, for this process."""
+
+
+class Learner(Protocol):
+    """Learns from a log."""
+
+    def read(self, interaction: Interaction) -> None:
+        """Takes in an interaction."""
+
+    def learned(self) -> Fitted:
+        """What it has learned from all of them; they must be some."""
+
+    def close(self) -> None:
+        """Frees everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModelPlan:
+    """Which model to fit, and how."""
+
+    name: str = Model.CHAIN.value
+    folds: int = FOLDS
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFitted:
+    """A model for each fold of the subjects; can be pickled."""
+
+    name: str
+    models: tuple[Fitted, ...]
+
+    def ready(self) -> "Scorer":
+        """It, for this process."""
+        return Scorer([model.ready() for model in self.models])
+
+
+class Scorer:
+    """Foresees the rewards of actions by the model of their subject's fold."""
+
+    def __init__(self, models: Sequence[Ready]) -> None:
+        self._models = models
+
+    def values(self, interaction: Interaction) -> FloatArray:
+        """Of every whole action of an interaction's situation."""
+        fold = fold_of(interaction.decision, len(self._models))
+        return self._models[fold].values(interaction.situation)
+
+
+def fold_of(decision: Decision, folds: int) -> int:
+    """The fold of a decision's subject."""
+    return min(int(hashed(decision.subject, "fold") * folds), folds - 1)
+
+
+def fit(
+    source: Source, plan: RewardModelPlan, on_progress: Callable[[int], None] | None = None
+) -> CrossFitted:
+    """Fits a model for each fold on the interactions of the others.
+
+    Args:
+        source: read once.
+        plan: which model.
+        on_progress: called with the decisions read since the last call.
+
+    Raises:
+        UnknownModelError: if there is no such model.
+        ModelMissingError: if it needs a package that is not installed.
+        NothingToLearnError: if some fold's model had no interactions to learn from.
+    """
+    model = model_of(plan.name)
+    with ExitStack() as stack:
+        learners = [
+            stack.enter_context(closing(_learner(model, source))) for _ in range(plan.folds)
+        ]
+        counts = [0] * plan.folds
+        for interaction in source.interactions(on_progress):
+            own = fold_of(interaction.decision, plan.folds)
+            for fold, learner in enumerate(learners):
+                if fold != own:
+                    learner.read(interaction)
+                    counts[fold] += 1
+        if not all(counts):
+            raise NothingToLearnError
+        return CrossFitted(plan.name, tuple(learner.learned() for learner in learners))
+
+
+def _learner(model: Model, source: Source) -> Learner:
+    if model is Model.CHAIN:
+        # Its notes lie beside the log that they repeat.
+        return ChainLearner(source.catalog.exploration, source.registry.data_dir)
+    return TabularLearner(model)
+
+
+def logged_values(scorer: Scorer, interactions: Sequence[Interaction]) -> list[FloatArray]:
+    """All actions' values of each interaction."""
+    return [scorer.values(one) for one in interactions]
+
+
+def q_logged(interactions: Sequence[Interaction], values: Sequence[FloatArray]) -> Floats:
+    """Values of the logged actions, shape (n,)."""
+    return np.asarray([
+        found[place_of(one.situation, one.path)]
+        for one, found in zip(interactions, values, strict=True)
+    ])
+
+
+def v_target(
+    policy: Policy, interactions: Sequence[Interaction], values: Sequence[FloatArray]
+) -> Floats:
+    """Mean values over a policy's actions, shape (n,)."""
+    return np.asarray([
+        float(probabilities(policy, one.situation) @ found)
+        for one, found in zip(interactions, values, strict=True)
+    ])
