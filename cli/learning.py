@@ -26,8 +26,10 @@ from policy.learned import Kind
 from policy.registry import Manifest, Registry
 from policy.rollout import Rollout
 from replay.estimate import Estimate
+from replay.estimators import ESTIMATORS
 from replay.evaluation import (
     DEFAULT_ESTIMATORS,
+    WITH_REWARD_MODEL,
     EvaluationResult,
     estimate_json,
     evaluate_table,
@@ -35,6 +37,10 @@ from replay.evaluation import (
 from replay.gate import gate
 from replay.log_plan import LogEvaluation, evaluate_source
 from replay.predictions import Predictions
+from replay.reward_models import MODELS, CrossFitted, RewardModelPlan, fit
+from replay.reward_models.crossfit import FOLDS
+from replay.reward_models.names import Model
+from replay.source import Source
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
 from replay.train import train as train_chain
 
@@ -114,6 +120,17 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option(help="Only decisions that this policy version made.")
     ] = None,
     estimator: Estimators = None,
+    reward_model: Annotated[
+        str | None,
+        typer.Option(
+            help=f"What dm, dr and their like foresee rewards by: {', '.join(MODELS)}. Each "
+            "subject is scored by a model that has not learned from it.",
+            show_default="chain, if an estimator needs one",
+        ),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="Parts of the subjects to fit reward models for.", min=2, max=20)
+    ] = FOLDS,
     processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
@@ -125,14 +142,18 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         return
     scope = Scope(catalog, as_of, since, until, made_by)
     chosen = policy or [releases(data).present().champion]
-    with source(data, scope) as opened, progress("Evaluating", opened.size) as advance:
-        results = evaluate_source(
-            opened,
-            chosen,
-            estimator or DEFAULT_ESTIMATORS,
-            processes=processes,
-            on_progress=advance,
-        )
+    names = _estimators(estimator, reward_model)
+    with source(data, scope) as opened:
+        model = _fitted(opened, _model_for(names, reward_model), folds)
+        with progress("Evaluating", opened.size) as advance:
+            results = evaluate_source(
+                opened,
+                chosen,
+                names,
+                reward_model=model,
+                processes=processes,
+                on_progress=advance,
+            )
 
     def text() -> None:
         _show_results({name: results.policies[name].result for name in chosen})
@@ -283,6 +304,29 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
     return facts
 
 
+def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequence[str]:
+    """Those that were asked for; with a reward model those that use it as well."""
+    return asked or (DEFAULT_ESTIMATORS if reward_model is None else WITH_REWARD_MODEL)
+
+
+def _model_for(estimators: Sequence[str], asked: str | None) -> str | None:
+    """The chain, if nobody says which, and one of the estimators cannot do without."""
+    needed = any(
+        {"q_logged", "v_target"} & set(ESTIMATORS[name].needs)
+        for name in estimators
+        if name in ESTIMATORS
+    )
+    return asked or (Model.CHAIN.value if needed else None)
+
+
+def _fitted(opened: Source, name: str | None, folds: int) -> CrossFitted | None:
+    if name is None:
+        return None
+    plan = RewardModelPlan(name, folds)
+    with progress(f"Fitting {name}", opened.size) as advance:
+        return fit(opened, plan, advance)
+
+
 def _as_json(results: LogEvaluation, chosen: Sequence[str]) -> Mapping[str, Any]:
     """One policy's result as it is, several by name."""
     found = {
@@ -294,7 +338,9 @@ def _as_json(results: LogEvaluation, chosen: Sequence[str]) -> Mapping[str, Any]
     }
     several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
     left = {reason.value: count for reason, count in results.left.items()}
-    return {**several, "log": results.log.facts, "left_out": left}
+    model = results.reward_model
+    facts = {} if model is None else {"reward_model": model.to_json()}
+    return {**several, **facts, "log": results.log.facts, "left_out": left}
 
 
 def _optional_json(estimate: Estimate | None) -> Mapping[str, Any] | None:

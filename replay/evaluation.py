@@ -18,6 +18,9 @@ from replay.verdict import Verdict
 DEFAULT_ESTIMATORS = ("ips", "snips")
 """What every log allows: no reward model needed."""
 
+WITH_REWARD_MODEL = (*DEFAULT_ESTIMATORS, "dm", "dr")
+"""What is shown where there is a reward model."""
+
 OnProgress = Callable[[int, float], None]
 """Called with the rows read so far and the share of the table read, from 0 to 1."""
 

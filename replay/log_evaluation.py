@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -114,6 +115,18 @@ def p_logged(interactions: Sequence[Interaction]) -> Floats:
     return np.asarray([_p_log(one) for one in interactions], dtype=np.float64)
 
 
+class Foreseen(NamedTuple):
+    """What a reward model says of interactions; arrays of shape (n,), None without a model."""
+
+    q_logged: Floats | None = None
+    """Of the logged actions."""
+    v_target: Floats | None = None
+    """Mean over the policy's actions."""
+
+
+NOTHING_FORESEEN = Foreseen()
+
+
 class PolicyReading:
     """Accumulates what one policy is judged by; parts made anywhere merge, and can be pickled."""
 
@@ -122,11 +135,22 @@ class PolicyReading:
         self.paired = make_paired(PAIRED_FORM)
         self.weights = WeightHistogram()
 
-    def add(self, interactions: Sequence[Interaction], probabilities: Floats) -> None:
-        """Takes in interactions, with the probabilities of their choices by the policy."""
+    def add(
+        self,
+        interactions: Sequence[Interaction],
+        probabilities: Floats,
+        foreseen: Foreseen = NOTHING_FORESEEN,
+    ) -> None:
+        """Takes in interactions.
+
+        Args:
+            interactions: the ones that can speak for the policy.
+            probabilities: of their choices by the policy.
+            foreseen: what a reward model says of them.
+        """
         if not interactions:
             return
-        sample = _sample(interactions, probabilities)
+        sample = _sample(interactions, probabilities, foreseen)
         self.evaluation.add(sample)
         self.paired.add(sample, _sample(interactions, sample.p_log))
         self.weights.add(sample)
@@ -146,11 +170,17 @@ class PolicyReading:
         return PolicyEvaluation(self.evaluation.result(level), difference, self.weights.result())
 
 
-def _sample(interactions: Sequence[Interaction], probabilities: np.ndarray) -> Sample:
+def _sample(
+    interactions: Sequence[Interaction],
+    probabilities: Floats,
+    foreseen: Foreseen = NOTHING_FORESEEN,
+) -> Sample:
     return Sample(
         reward=np.asarray([one.reward for one in interactions]),
         p_log=p_logged(interactions),
         p_target=probabilities,
+        q_logged=foreseen.q_logged,
+        v_target=foreseen.v_target,
         subject=np.asarray([_cluster(one.decision) for one in interactions]),
     )
 

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import numpy as np
+
+from policy.policies import FloatArray, Policy
 from policy.rollout import Rollout
 from replay.checks import LogChecks, LogFindings
 from replay.diagnostics import Diagnosis
@@ -14,6 +17,8 @@ from replay.join import Interaction, Joined, Left
 from replay.log_evaluation import (
     CHUNK,
     LOGGING,
+    NOTHING_FORESEEN,
+    Foreseen,
     PolicyEvaluation,
     PolicyReading,
     Target,
@@ -21,6 +26,8 @@ from replay.log_evaluation import (
     p_logged,
     p_target,
 )
+from replay.reward_models import Calibration, CalibrationSummary, CrossFitted
+from replay.reward_models.crossfit import Scorer, q_logged, v_target
 from replay.slices import read_log
 from replay.source import Source
 from replay.verdict import worst_first
@@ -35,15 +42,20 @@ class LogEvaluation:
     left: Mapping[Left, int]
     """Decisions that are no interactions, by why."""
     log: LogFindings
+    reward_model: CalibrationSummary | None = None
+    """How well the reward model foresaw, if there was one."""
 
 
 class LogReading:
     """What was found in some decisions; see `replay.slices.Reading`."""
 
-    def __init__(self, source: Source, versions: Sequence[str], estimators: Sequence[str]) -> None:
+    def __init__(self, source: Source, plan: "EvaluationPlan") -> None:
+        versions, estimators = plan.versions, plan.estimators
         self.policies = {name: PolicyReading(estimators) for name in (LOGGING, *versions)}
         self.left: Counter[Left] = Counter()
         self.checks = LogChecks(source.catalog.reward)
+        model = plan.reward_model
+        self.calibration = None if model is None else Calibration(model.name)
 
     def merge(self, other: "LogReading") -> None:
         """Takes in what was found in the decisions that follow."""
@@ -51,6 +63,8 @@ class LogReading:
             reading.merge(other.policies[name])
         self.left.update(other.left)
         self.checks.merge(other.checks)
+        if self.calibration is not None and other.calibration is not None:
+            self.calibration.merge(other.calibration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +73,69 @@ class EvaluationPlan:
 
     versions: tuple[str, ...]
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
+    reward_model: CrossFitted | None = None
 
     def prepare(self, source: Source) -> Callable[[Iterable[Joined]], LogReading]:
         """Loads the policies."""
         targets = [source.target(version) for version in self.versions]
+        scorer = None if self.reward_model is None else self.reward_model.ready()
 
         def read(joined: Iterable[Joined]) -> LogReading:
-            found = LogReading(source, self.versions, self.estimators)
+            found = LogReading(source, self)
             for chunk in chunks(joined):
-                self._add(found, chunk, targets)
+                _add(found, chunk, targets, scorer)
             return found
 
         return read
 
-    def _add(self, found: LogReading, chunk: Sequence[Joined], targets: Sequence[Target]) -> None:
-        found.left.update(one.left for one in chunk if one.left is not None)
-        found.checks.add(chunk)
-        interactions = [one.interaction for one in chunk if one.interaction is not None]
-        found.policies[LOGGING].add(interactions, p_logged(interactions))
-        for target in targets:
-            usable = usable_for(target, interactions)
-            found.policies[target.name].add(usable, p_target(target.policy, usable))
+
+def _add(
+    found: LogReading, chunk: Sequence[Joined], targets: Sequence[Target], scorer: Scorer | None
+) -> None:
+    found.left.update(one.left for one in chunk if one.left is not None)
+    found.checks.add(chunk)
+    interactions = [one.interaction for one in chunk if one.interaction is not None]
+    values = _Values(scorer, interactions)
+    logged = values.of_logging()
+    found.policies[LOGGING].add(interactions, p_logged(interactions), logged)
+    if found.calibration is not None and logged.q_logged is not None:
+        rewards = np.asarray([one.reward for one in interactions], dtype=np.float64)
+        found.calibration.add(logged.q_logged, rewards)
+    for target in targets:
+        usable = usable_for(target, interactions)
+        foreseen = values.of(target.policy, usable)
+        found.policies[target.name].add(usable, p_target(target.policy, usable), foreseen)
+
+
+class _Values:
+    """What a reward model foresees of some interactions, made once for all policies."""
+
+    def __init__(self, scorer: Scorer | None, interactions: Sequence[Interaction]) -> None:
+        self._interactions = interactions
+        self._values: Mapping[bytes, FloatArray] | None = None
+        if scorer is not None:
+            ids = [one.decision.decision_id for one in interactions]
+            self._values = dict(zip(ids, scorer.values(interactions), strict=True))
+
+    def of_logging(self) -> Foreseen:
+        """For the policy that made the log its own choice stands for the mean over its choices."""
+        if self._values is None:
+            return NOTHING_FORESEEN
+        q = q_logged(self._interactions, self._chosen(self._values, self._interactions))
+        return Foreseen(q, q)
+
+    def of(self, policy: Policy, interactions: Sequence[Interaction]) -> Foreseen:
+        """For another policy."""
+        if self._values is None:
+            return NOTHING_FORESEEN
+        values = self._chosen(self._values, interactions)
+        return Foreseen(q_logged(interactions, values), v_target(policy, interactions, values))
+
+    @staticmethod
+    def _chosen(
+        values: Mapping[bytes, FloatArray], interactions: Sequence[Interaction]
+    ) -> list[FloatArray]:
+        return [values[one.decision.decision_id] for one in interactions]
 
 
 def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
@@ -88,6 +144,7 @@ def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
     estimators: Sequence[str] = DEFAULT_ESTIMATORS,
     level: float = DEFAULT_LEVEL,
     *,
+    reward_model: CrossFitted | None = None,
     processes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> LogEvaluation:
@@ -98,15 +155,19 @@ def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
         versions: of the policies; `logging` may be among them.
         estimators: names, for every policy.
         level: of the intervals.
+        reward_model: what `dm`, `dr` and their like foresee rewards by.
         processes: the most to use; None: one a core. The result is the same for any number.
         on_progress: called with the decisions read since the last call.
     """
     wanted = tuple(name for name in dict.fromkeys(versions) if name != LOGGING)
-    plan = EvaluationPlan(wanted, tuple(estimators))
+    plan = EvaluationPlan(wanted, tuple(estimators), reward_model)
     found = read_log(source, plan, processes, on_progress)
     log = found.checks.result(rollouts_of(source))
+    model = None if found.calibration is None else found.calibration.result()
+    if model is not None:
+        log = replace(log, findings=(*log.findings, *model.findings()))
     policies = {name: with_log(one.result(level), log) for name, one in found.policies.items()}
-    return LogEvaluation(policies, found.left, log)
+    return LogEvaluation(policies, found.left, log, model)
 
 
 def rollouts_of(source: Source) -> list[Rollout]:

@@ -1,4 +1,4 @@
-"""Reward models for `dm` and `dr`: what each action would earn, never learned from what it scores."""
+"""Reward models for `dm` and `dr`: what actions earn, never learned from what they score."""
 
 from replay.reward_models.calibration import Calibration, CalibrationSummary
 from replay.reward_models.crossfit import CrossFitted, RewardModelPlan, fit

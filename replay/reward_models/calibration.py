@@ -163,8 +163,8 @@ def _place(foreseen: Floats) -> NDArray[np.int64]:
     The inverse hyperbolic sine is linear near 0 and logarithmic beyond.
     """
     scaled = np.arcsinh(foreseen * 1e3) / np.arcsinh(1e12)
-    places = np.floor((scaled + 1) / 2 * FINE).astype(np.int64)
-    return np.clip(places, 0, FINE - 1)
+    places: NDArray[np.int64] = np.floor((scaled + 1) / 2 * FINE).astype(np.int64)
+    return np.minimum(np.maximum(places, 0), FINE - 1)
 
 
 def _entropy(p: float) -> float:

@@ -1,5 +1,6 @@
 """The chain's own learner as a reward model."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -38,9 +39,9 @@ class ReadyChain:
 
     chain: Chain
 
-    def values(self, situation: Situation) -> FloatArray:
+    def values(self, situations: Sequence[Situation]) -> list[FloatArray]:
         """Of all whole actions, in the order of `leaves`."""
-        return leaves.values(self.chain, situation)
+        return [leaves.values(self.chain, situation) for situation in situations]
 
 
 class ChainLearner:

@@ -31,8 +31,8 @@ FOLDS = 3
 class Ready(Protocol):
     """A fitted model in one process."""
 
-    def values(self, situation: Situation) -> FloatArray:
-        """What every whole action of a situation would earn, in the order of `leaves`."""
+    def values(self, situations: Sequence[Situation]) -> list[FloatArray]:
+        """What every whole action of each situation would earn, in the order of `leaves`."""
 
 
 class Fitted(Protocol):
@@ -81,10 +81,22 @@ class Scorer:
     def __init__(self, models: Sequence[Ready]) -> None:
         self._models = models
 
-    def values(self, interaction: Interaction) -> FloatArray:
-        """Of every whole action of an interaction's situation."""
-        fold = fold_of(interaction.decision, len(self._models))
-        return self._models[fold].values(interaction.situation)
+    def values(self, interactions: Sequence[Interaction]) -> list[FloatArray]:
+        """Of every whole action of each interaction's situation."""
+        folds = [fold_of(one.decision, len(self._models)) for one in interactions]
+        parts = [
+            iter(
+                model.values(
+                    [
+                        one.situation
+                        for one, own in zip(interactions, folds, strict=True)
+                        if own == fold
+                    ]
+                )
+            )
+            for fold, model in enumerate(self._models)
+        ]
+        return [next(parts[fold]) for fold in folds]
 
 
 def fold_of(decision: Decision, folds: int) -> int:
@@ -131,24 +143,23 @@ def _learner(model: Model, source: Source) -> Learner:
     return TabularLearner(model)
 
 
-def logged_values(scorer: Scorer, interactions: Sequence[Interaction]) -> list[FloatArray]:
-    """All actions' values of each interaction."""
-    return [scorer.values(one) for one in interactions]
-
-
 def q_logged(interactions: Sequence[Interaction], values: Sequence[FloatArray]) -> Floats:
     """Values of the logged actions, shape (n,)."""
-    return np.asarray([
-        found[place_of(one.situation, one.path)]
-        for one, found in zip(interactions, values, strict=True)
-    ])
+    return np.asarray(
+        [
+            found[place_of(one.situation, one.path)]
+            for one, found in zip(interactions, values, strict=True)
+        ]
+    )
 
 
 def v_target(
     policy: Policy, interactions: Sequence[Interaction], values: Sequence[FloatArray]
 ) -> Floats:
     """Mean values over a policy's actions, shape (n,)."""
-    return np.asarray([
-        float(probabilities(policy, one.situation) @ found)
-        for one, found in zip(interactions, values, strict=True)
-    ])
+    return np.asarray(
+        [
+            float(probabilities(policy, one.situation) @ found)
+            for one, found in zip(interactions, values, strict=True)
+        ]
+    )

@@ -80,9 +80,9 @@ class Encoder:
             for channel, below in enumerate(node.channels):
                 rows = mine & (places[:, 1] == channel)
                 self._write_where(encoded, rows, {CHANNEL: below.channel})
-        timed = np.asarray([
-            situation.tree[o].channels[c].channel != NO_CHANNEL for o, c, _ in places
-        ])
+        timed = np.asarray(
+            [situation.tree[o].channels[c].channel != NO_CHANNEL for o, c, _ in places]
+        )
         for window in np.unique(places[:, 2]):
             rows = timed & (places[:, 2] == window)
             self._write_where(encoded, rows, _time(situation, int(window)))
@@ -129,4 +129,3 @@ def _time(situation: Situation, window: int) -> Facts:
         DAY: f"{minute // 1440}",
         AHEAD: max(grid.send_time_ms(window) - grid.earliest_ms, 0) / HOUR_MS,
     }
-

@@ -57,5 +57,3 @@ def values(policy: Policy, situation: Situation) -> FloatArray:
             count = situation.count((offer, channel))
             parts.append(np.full(count, np.nan) if found is None else found)
     return np.concatenate(parts)
-
-

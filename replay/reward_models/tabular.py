@@ -1,7 +1,7 @@
 """Reward models of LightGBM and scikit-learn; the one module that imports either."""
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,9 +13,12 @@ from policy.policies import FloatArray
 from policy.situation import Situation
 from replay.join import Interaction
 from replay.reward_models.encoding import Encoder, Facts, facts_of
+from replay.reward_models.leaves import leaves
 from replay.reward_models.names import Model, ModelMissingError, UnfittingRewardsError
 from replay.sums import Floats
 
+BATCH_ROWS = 65_536
+"""Rows foreseen at once."""
 ROWS_MAX = 200_000
 """Of more interactions a model learns from a sample by lot, so that memory is bounded."""
 
@@ -41,9 +44,28 @@ class TabularModel:
         """Itself: it needs nothing of its process."""
         return self
 
-    def values(self, situation: Situation) -> FloatArray:
+    def values(self, situations: Sequence[Situation]) -> list[FloatArray]:
         """Of all whole actions, in the order of `leaves`."""
-        return self.predict(self.encoder.encode_all(situation))
+        found: list[FloatArray] = []
+        for batch in _batches(situations):
+            encoded = [self.encoder.encode_all(situation) for situation in batch]
+            ends = np.cumsum([len(rows) for rows in encoded])[:-1]
+            found += np.split(self.predict(np.concatenate(encoded)), ends)
+        return found
+
+
+def _batches(situations: Sequence[Situation]) -> Iterator[list[Situation]]:
+    """Situations together, since a call costs much more than a row, but not too many."""
+    batch, rows = list[Situation](), 0
+    for situation in situations:
+        count = len(leaves(situation.tree))
+        if batch and rows + count > BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(situation)
+        rows += count
+    if batch:
+        yield batch
 
 
 class TabularLearner:
@@ -58,7 +80,7 @@ class TabularLearner:
         """See `Learner`."""
         decision_id = interaction.decision.decision_id
         # The largest lots go first, so that the sample does not depend on the order of the log.
-        lot = -hashed(decision_id, "reward model's sample")
+        lot = -hashed(decision_id, "model sample")
         facts = facts_of(interaction.situation, interaction.path)
         row = (lot, decision_id, facts, interaction.reward)
         if len(self._rows) < ROWS_MAX:

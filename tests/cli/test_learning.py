@@ -284,3 +284,19 @@ def test_commands_read_while_a_server_writes(sendwise: Sendwise, data: Path) -> 
     assert (data / "log" / "data.mdb").read_bytes() == before
     with DecisionLog.open(data, keys=None, read_only=True) as log:
         assert log.counts().decisions == DECISIONS
+
+
+def test_evaluating_with_a_reward_model(sendwise: Sendwise, lived: Path) -> None:
+    """`dr` is there, narrower than `snips`, with how well the model foresaw."""
+    common = ("evaluate", "--data", lived, "--as-of", AS_OF, "--policy", "fixed/spring")
+    options = ("--estimator", "dr", "--estimator", "snips", "--reward-model", "ridge")
+    found = sendwise(*common, *options, "--format", "json").json
+    spans = {
+        name: one["interval"][1] - one["interval"][0] for name, one in found["estimates"].items()
+    }
+    assert spans["dr"] < spans["snips"]
+    assert found["reward_model"]["auc"] > 0.8
+    assert sum(one["n"] for one in found["reward_model"]["reliability"]) == DECISIONS
+    ended = sendwise(*common, "--reward-model", "oracle")
+    assert (ended.code, ended.out) == (1, "")
+    assert "there are chain, lightgbm, logistic, ridge" in ended.err
