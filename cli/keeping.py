@@ -47,7 +47,7 @@ def retain(
         reach_ms=reach_ms(catalog),
     )
     check_retention("older_than", limits.age_ms, catalog)
-    with writable(data, None) as opened:
+    with writable(data) as opened:
         upkeep = Upkeep(opened.store, limits, now_ms)
         removed = _expire(opened, upkeep)
         upkeep.begin_sweep()

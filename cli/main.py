@@ -4,7 +4,8 @@ import sys
 
 import typer
 
-from cli import audit, keeping, learning, metrics, privacy, serving, simulation
+from cli import audit, keeping, learning, metrics, privacy, serving, simulation, vault
+from cli.key_ring import common_options
 from cli.output import complain
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.callback()(common_options)
 for command in (
     serving.check,
     serving.serve,
@@ -34,6 +36,7 @@ for command in (
     privacy.erase,
     privacy.export_subject,
     keeping.retain,
+    vault.rekey,
     simulation.simulate,
 ):
     app.command()(command)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from cli.key_ring import ring_source
 from decisionlog import AuditKind, DecisionLog, Keys, LogMissing, Tombstone
 from decisionlog.erasure import tombstones
 from decisionlog.ids import lower_bound
@@ -44,27 +45,28 @@ def log(data_dir: Path) -> DecisionLog:
 
 def opener(data_dir: Path) -> Callable[[], DecisionLog]:
     """Opens a log, read only, in whatever process calls it."""
-    return partial(DecisionLog.open, data_dir, keys=None, read_only=True)
+    ring = ring_source(data_dir)
+    return partial(DecisionLog.open, data_dir, keys=None, read_only=True, key_ring=ring)
 
 
-def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
-    """Notes in the audit trail what this user did; a directory without a log has no trail."""
-    try:
-        log(data_dir).close()
-    except LogMissing:
-        return
-    with DecisionLog.open(data_dir, keys=None) as opened:
-        opened.record_act(kind, details)
-
-
-def writable(data_dir: Path, keys: Keys | None) -> DecisionLog:
+def writable(data_dir: Path, keys: Keys | None = None) -> DecisionLog:
     """A log that is there, to be written beside a server that serves from it.
 
     Raises:
         LogMissing: if there is none: a command must not begin one.
     """
     log(data_dir).close()
-    return DecisionLog.open(data_dir, keys=keys)
+    return DecisionLog.open(data_dir, keys=keys, key_ring=ring_source(data_dir))
+
+
+def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
+    """Notes in the audit trail what this user did; a directory without a log has no trail."""
+    try:
+        opened = writable(data_dir)
+    except LogMissing:
+        return
+    with opened:
+        opened.record_act(kind, details)
 
 
 def buried(data_dir: Path) -> list[Tombstone]:

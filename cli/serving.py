@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from cli.key_ring import ring_path, ring_source
 from cli.opening import key_file_of
 from cli.options import (
     DEFAULT_DATA_DIR,
@@ -91,6 +92,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     settings = ServeSettings.create(
         data_dir=data,
         key_file=key_file_of(data, key_file),
+        key_ring=ring_path(data),
         host=host,
         port=port,
         workers=len(available_cores()) if workers is None else workers,
@@ -107,6 +109,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
         log_level=log_level,
         log_format=log_format,
     )
+    ring_source(data)()  # a ring that was named must be there
     configure(level=log_level, form=log_format)
     code = supervise(settings, on_locked=lambda: prepare(settings, catalog))
     raise typer.Exit(code)

@@ -294,6 +294,20 @@ class RecordKeyMissing(DecisionLogError):
         )
 
 
+class NoRecordKey(DecisionLogError):
+    """Records were to be sealed, and there is no key to seal them under."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return (
+            f"the log in {self.directory} is not encrypted and there is no key ring: "
+            "sendwise rekey --new-key makes one"
+        )
+
+
 class WrongKey(DecisionLogError):
     """The key is not the one that the log was written with."""
 

@@ -53,7 +53,10 @@ def _note_start(settings: ServeSettings, rollout: Rollout) -> None:
     """Notes in the audit trail who starts the service on what."""
     facts = {"catalog": rollout.catalog, "rollout": rollout.sequence, "workers": settings.workers}
     with DecisionLog.open(
-        settings.data_dir, keys=None, map_size_bytes=settings.map_size_bytes
+        settings.data_dir,
+        keys=None,
+        map_size_bytes=settings.map_size_bytes,
+        key_ring=settings.record_keys,
     ) as log:
         log.record_act(AuditKind.SERVE, facts)
 
@@ -78,10 +81,13 @@ def _check(settings: ServeSettings, catalog: Catalog) -> None:
 
 def _prepare(settings: ServeSettings) -> None:
     """Makes what the workers find: key, log, and compiled code, which takes longest."""
-    keys = load_keys(
-        settings.key_file, data_directory=settings.data_dir, create=_is_new(settings.data_dir)
-    )
-    DecisionLog.open(settings.data_dir, keys=keys, map_size_bytes=settings.map_size_bytes).close()
+    keys = load_keys(settings.key_file, data_directory=settings.data_dir, create=_is_new(settings))
+    DecisionLog.open(
+        settings.data_dir,
+        keys=keys,
+        map_size_bytes=settings.map_size_bytes,
+        key_ring=settings.record_keys,
+    ).close()
     warm_up()
 
 
@@ -92,10 +98,12 @@ def _present(releases: Releases) -> Rollout:
         raise InvalidRolloutError("no catalog is in force yet: give one with --catalog") from None
 
 
-def _is_new(data_dir: Path) -> bool:
+def _is_new(settings: ServeSettings) -> bool:
     """Whether there is no log yet: only then may a missing key be made."""
     try:
-        DecisionLog.open(data_dir, keys=None, read_only=True).close()
+        DecisionLog.open(
+            settings.data_dir, keys=None, read_only=True, key_ring=settings.record_keys
+        ).close()
     except LogMissing:
         return True
     return False

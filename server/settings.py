@@ -16,6 +16,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from decisionlog import RingSource, no_keys, ring_file
 from decisionlog.upkeep import DEFAULT_REQUEST_DAYS
 from server.serve_errors import InvalidSettingError
 
@@ -52,6 +53,8 @@ class ServeSettings:
     """Directory of the log, the models and the rollout; one server a directory."""
     key_file: Path
     """File of the key under which subjects are stored; outside `data_dir`."""
+    key_ring: Path | None = None
+    """File of the keys of an encrypted log, which need not be there; None encrypts nothing."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Name or address of the interface to listen on."""
     port: Port = DEFAULT_PORT
@@ -84,6 +87,13 @@ class ServeSettings:
     """Least severity that is logged."""
     log_format: Literal["text", "json"] = "text"
     """Form of a line of the process's own log on stderr."""
+
+    @property
+    def record_keys(self) -> RingSource:
+        """Gives the keys of the log's records, as the file has them now."""
+        if self.key_ring is None:
+            return no_keys
+        return ring_file(self.key_ring, data_directory=self.data_dir)
 
     @property
     def streams_max(self) -> int:

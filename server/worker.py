@@ -20,6 +20,7 @@ from decisionlog import (
     DecisionLogError,
     KeyFileError,
     Keys,
+    RecordKeyMissing,
     WrongKey,
     load_keys,
 )
@@ -57,7 +58,7 @@ def main() -> int:
             with _serving(settings):
                 lifeline.ready()
                 lifeline.wait_for_stop()
-        except (InvalidSettingError, KeyFileError, WrongKey) as error:
+        except (InvalidSettingError, KeyFileError, RecordKeyMissing, WrongKey) as error:
             _log.error("%s", error)
             return os.EX_CONFIG  # starting again would not help
         except (ServeError, PolicyError, DecisionLogError) as error:
@@ -117,6 +118,7 @@ def _log_of(settings: WorkerSettings, keys: Keys, telemetry: Telemetry) -> Decis
         keys=keys,
         map_size_bytes=settings.map_size_bytes,
         on_commit=telemetry.committed,
+        key_ring=settings.record_keys,
     )
 
 

@@ -24,6 +24,7 @@ ON_A_LOG = [
     "ledger",
     "audit",
     "metrics",
+    "rekey",
 ]
 OTHERS = ["check", "serve", "promote", "simulate", "erase", "export-subject", "retain"]
 

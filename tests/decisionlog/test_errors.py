@@ -34,6 +34,7 @@ SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.TombstoneFileError(HERE, 3, "it is no tombstone"), ["line 3", "data", "unchanged"]),
     (errors.KeyRequired(HERE), ["data", "key file"]),
     (errors.WrongKey(HERE, b"\x01", b"\x02"), ["01", "02", "key file"]),
+    (errors.NoRecordKey(HERE), ["data", "--new-key"]),
     (errors.RecordKeyMissing(b"\x0a\x0b"), ["0a0b", "--key-ring"]),
 ]
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from decisionlog import DecisionLog, load_keys
+from decisionlog import DecisionLog, load_keys, ring_file
 from policy.registry import Registry
 from replay.ledger import ledger
 from replay.verify import verify
@@ -23,7 +24,7 @@ from sendwise.v1 import policy_service_pb2 as policy_api
 from sendwise.v1.decision_service_pb2_grpc import DecisionServiceStub
 from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from sendwise.v1.policy_service_pb2_grpc import PolicyServiceStub
-from tests.server.process import serving
+from tests.server.process import COMMAND, ENVIRONMENT, ROOT, serving
 from tests.server.service import delivery, request, reward
 from tests.shop import CATALOG, shop
 
@@ -105,6 +106,29 @@ def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
     with DecisionLog.open(tmp_path / "data", keys=keys, read_only=True) as log:
         assert len(log.standing(keys.pseudonym("alice")).contacts) == 3
         assert verify(log, Registry(tmp_path / "data")).exact == 64
+
+
+def test_an_encrypted_log_gets_another_key_while_it_serves(tmp_path: Path) -> None:
+    """Calls go on before, between and after; at the end no record needs the old key."""
+    data, ring = tmp_path / "data", tmp_path / "data.ring"
+    rekey = [*COMMAND, "rekey", "--new-key", "--data", str(data)]
+    with serving(tmp_path, "--workers", "1") as server:
+        (channel,) = channels(server.address(), 1)
+        decided = []
+        for turn in range(3):
+            decided.append(DecisionServiceStub(channel).Decide(request(f"subject-{turn}")))
+            FeedbackServiceStub(channel).ReportReward(reward(decided[-1].decision_id))
+            if turn < 2:
+                subprocess.run(rekey, check=True, env=ENVIRONMENT, cwd=ROOT)
+        for answer in decided:
+            asked = policy_api.ExplainRequest(decision_id=answer.decision_id)
+            assert PolicyServiceStub(channel).Explain(asked).exact
+        assert server.stop() == 0
+    ring.write_text(ring.read_text().splitlines()[1] + "\n")
+    source = ring_file(ring, data_directory=data)
+    with DecisionLog.open(data, keys=None, read_only=True, key_ring=source) as log:
+        assert verify(log, Registry(data)).exact == 3
+        assert ledger(log, shop().reward).balanced
 
 
 def test_health_and_reflection(tmp_path: Path) -> None:

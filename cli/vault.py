@@ -1,0 +1,77 @@
+"""`sendwise rekey`: the keys of an encrypted log."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.key_ring import ring_path
+from cli.opening import log, writable
+from cli.options import DEFAULT_DATA_DIR, DataDir, Format, OutputFormat
+from cli.output import line, progress, show
+from decisionlog import AuditKind, rekeying
+from decisionlog.key_ring import add_key, load_ring
+from decisionlog.rekeying import Rekeyed
+
+
+def rekey(
+    data: DataDir = DEFAULT_DATA_DIR,
+    *,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Add a new key to the ring first; make it if missing.")
+    ] = False,
+    form: OutputFormat = Format.TEXT,
+) -> None:
+    """Encrypt all records under the newest key of the key ring.
+
+    It works in small steps beside a running server; if it is stopped, call it again without
+    --new-key. At its end it says which older keys no record needs any more.
+    """
+    log(data).close()  # where there is no log, no ring is made
+    ring = ring_path(data)
+    if new_key:
+        add_key(ring, data_directory=data)
+    with (
+        writable(data) as opened,
+        progress("Sealing", rekeying.rows_to_read(opened.store)) as advance,
+    ):
+        done = rekeying.rekey(opened.store, advance)
+        opened.record_act(AuditKind.REKEY, {"key": done.key_id.hex(), "rewritten": done.rewritten})
+    unneeded = _unneeded(ring, data, done)
+    facts: dict[str, Any] = {
+        "key": done.key_id.hex(),
+        "key_ring": str(ring),
+        "rows": done.rows,
+        "rewritten": done.rewritten,
+        "unreadable": done.unreadable,
+        "unneeded_keys": unneeded,
+    }
+    show(facts, form, lambda: _say(facts))
+    raise typer.Exit(1 if done.unreadable else 0)
+
+
+def _unneeded(ring: Path, data: Path, done: Rekeyed) -> list[dict[str, Any]]:
+    """The keys of the ring that no record needs: all but one, if the whole log was sealed anew."""
+    if done.unreadable or not ring.exists():
+        return []
+    keys = load_ring(ring, data_directory=data)
+    return [
+        {"line": number, "key": key.key_id.hex()}
+        for number, key in enumerate(keys, start=1)
+        if key.key_id in done.forgotten
+    ]
+
+
+def _say(facts: dict[str, Any]) -> None:
+    line(
+        f"all {facts['rows']:,} records are sealed under the key {facts['key']}, "
+        f"{facts['rewritten']:,} of them anew"
+        if not facts["unreadable"]
+        else f"{facts['unreadable']:,} of {facts['rows']:,} records are damaged and stay as they "
+        "are, with their keys: sendwise check-log lists them"
+    )
+    for each in facts["unneeded_keys"]:
+        line(
+            f"no record needs the key {each['key']} any more: delete line {each['line']} of "
+            f"{facts['key_ring']} when no backup needs it either"
+        )

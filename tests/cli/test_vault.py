@@ -1,0 +1,82 @@
+"""`sendwise rekey`, and every other command on an encrypted log."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import DECISIONS, Sendwise
+
+
+def content(data: Path) -> bytes:
+    """The log's file."""
+    return (data / "log" / "data.mdb").read_bytes()
+
+
+def test_a_log_is_encrypted_and_its_keys_change(sendwise: Sendwise, data: Path) -> None:
+    """The first key makes the ring beside the data; the second one makes the first unneeded."""
+    ring = data.with_name("data.ring")
+    first = sendwise("rekey", "--new-key", "--data", data, "--format", "json").json
+    assert (first["key_ring"], first["unneeded_keys"]) == (str(ring), [])
+    assert first["rewritten"] > DECISIONS
+    assert ring.stat().st_mode & 0o777 == 0o600
+    assert sendwise("verify", "--data", data, "--format", "json").json["exact"] == DECISIONS
+    second = sendwise("rekey", "--new-key", "--data", data, "--format", "json").json
+    assert second["unneeded_keys"] == [{"line": 1, "key": first["key"]}]
+    ring.write_text(ring.read_text().splitlines()[1] + "\n")
+    assert sendwise("ledger", "--data", data, "--format", "json").json["balanced"] is True
+    words = sendwise("rekey", "--data", data).out
+    assert "0 of them anew" in words
+    acts = sendwise("audit", "--data", data, "--format", "json").json["entries"]
+    assert [act["details"]["key"] for act in acts] == [first["key"], second["key"], second["key"]]
+
+
+def test_the_words_say_which_key_may_go(sendwise: Sendwise, data: Path) -> None:
+    """By its id, and the line of the file that holds it."""
+    sendwise("rekey", "--new-key", "--data", data)
+    said = sendwise("rekey", "--new-key", "--data", data).out
+    assert f"delete line 1 of {data}.ring when no backup needs it either" in said
+
+
+@pytest.mark.parametrize("command", ["verify", "ledger", "audit", "rekey", "train", "evaluate"])
+def test_without_its_ring_an_encrypted_log_is_refused(
+    sendwise: Sendwise, data: Path, command: str
+) -> None:
+    """One line that says which key is missing and how to give it; nothing is changed."""
+    key = sendwise("rekey", "--new-key", "--data", data, "--format", "json").json["key"]
+    data.with_name("data.ring").unlink()
+    before = content(data)
+    ended = sendwise(command, "--data", data)
+    assert (ended.code, ended.out) == (1, "")
+    assert key in ended.err
+    assert "SENDWISE_KEY_RING" in ended.err
+    assert content(data) == before
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_a_ring_may_lie_elsewhere(
+    sendwise: Sendwise, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Named by the option before the command, or by the environment."""
+    sendwise("rekey", "--new-key", "--data", data)
+    ring = data.with_name("data.ring").rename(tmp_path / "elsewhere")
+    given = ["--key-ring", ring] if how == "option" else []
+    if how == "environment":
+        monkeypatch.setenv("SENDWISE_KEY_RING", str(ring))
+    assert sendwise(*given, "verify", "--data", data).code == 0
+    assert sendwise(*given, "evaluate", "--policy", "uniform", "--data", data).code == 0
+
+
+def test_a_named_ring_must_be_there(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
+    """A mistyped name is an error, not a log without encryption."""
+    ended = sendwise("--key-ring", tmp_path / "typo", "verify", "--data", data)
+    assert ended.code == 1
+    assert "typo" in ended.err
+    assert "missing" in ended.err
+
+
+def test_a_log_without_keys_is_not_sealed(sendwise: Sendwise, data: Path) -> None:
+    """The error says how a key is made; no ring is made without being asked for."""
+    ended = sendwise("rekey", "--data", data)
+    assert ended.code == 1
+    assert "--new-key" in ended.err
+    assert not data.with_name("data.ring").exists()
