@@ -4,14 +4,16 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from queue import SimpleQueue
+from statistics import median, quantiles
 from tempfile import TemporaryDirectory
-from time import perf_counter
-from typing import Final, TypeVar
+from threading import Thread
+from time import perf_counter, sleep
+from typing import Any, Final, TypeVar
 
 import lmdb
 
-from decisionlog import Decision, DecisionIds, DecisionLog, Grid, Keys, Proposal, Stage
+from decisionlog import Decision, DecisionIds, DecisionLog, Grid, Keys, Proposal, Reward, Stage
 from decisionlog.committer import Committer
 from decisionlog.operations import NewDecision, RecordDecisions, new_decision
 from decisionlog.schema import prepare
@@ -21,10 +23,12 @@ from decisionlog.tickets import Ticket
 RECORDS: Final = 20_000
 IN_FLIGHT: Final = 64
 REPETITIONS: Final = 7
+STEADY_PER_S: Final = 5_000
+REWARDS_BATCH: Final = 1_000
 SEED: Final = 7
 
 _MAP_SIZE_BYTES: Final = 1024**3
-_KEYS: Final = Keys(bytes(32))
+KEYS: Final = Keys(bytes(32))
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -52,11 +56,17 @@ def _round(decisions: Sequence[Decision], news: Sequence[NewDecision]) -> dict[s
         plain_s = _plain(directory, news, batches)
     with _directory() as directory:
         whole_s = _whole(directory, decisions)
+        rewards_s = _rewards(directory, decisions)
+    with _directory() as directory:
+        latencies_ms = _steady(directory, decisions)
     return {
         "commit_records_per_s": RECORDS / encoded_s,
         "commit_with_encoding_records_per_s": RECORDS / whole_s,
         "commit_plain_lmdb_records_per_s": RECORDS / plain_s,
         "commit_ratio_to_plain_lmdb": plain_s / encoded_s,
+        "commit_p50_ms_at_5000_per_s": latencies_ms[49],
+        "commit_p99_ms_at_5000_per_s": latencies_ms[98],
+        "rewards_on_decisions_per_s": RECORDS / rewards_s,
     }
 
 
@@ -69,7 +79,7 @@ def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[i
     """Return the seconds it took and the sizes of the batches that came of it."""
     batches: list[int] = []
     with Store(Path(directory), map_size_bytes=_MAP_SIZE_BYTES) as store:
-        prepare(store, _KEYS.fingerprint, 0)
+        prepare(store, KEYS.fingerprint, 0)
         committer = Committer(store.write, on_commit=lambda _, size: batches.append(size))
         operations = [RecordDecisions([new]) for new in news]
         seconds = _in_flight(committer.submit, operations)
@@ -79,7 +89,7 @@ def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[i
 
 def _whole(directory: str, decisions: Sequence[Decision]) -> float:
     path = Path(directory)
-    with DecisionLog.open(path, keys=_KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
+    with DecisionLog.open(path, keys=KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
         return _in_flight(log.submit, [[Proposal(decision)] for decision in decisions])
 
 
@@ -108,6 +118,48 @@ def _plain(directory: str, news: Sequence[NewDecision], batches: Sequence[int]) 
                     key, value = next(rows)
                     transaction.put(key, value, db=table)
         return perf_counter() - started_s
+
+
+def _steady(directory: str, decisions: Sequence[Decision]) -> list[float]:
+    """Return the percentiles, 1 to 99, of how long a decision takes from when it is due, in ms."""
+    waiting: SimpleQueue[tuple[float, Ticket[Any]] | None] = SimpleQueue()
+    latencies_ms: list[float] = []
+
+    def wait() -> None:
+        while (one := waiting.get()) is not None:
+            due_s, ticket = one
+            ticket.result()
+            latencies_ms.append((perf_counter() - due_s) * 1000)
+
+    path = Path(directory)
+    with DecisionLog.open(path, keys=KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
+        waiter = Thread(target=wait)
+        waiter.start()
+        started_s = perf_counter()
+        for number, decision in enumerate(decisions):
+            due_s = started_s + number / STEADY_PER_S
+            if (early_s := due_s - perf_counter()) > 0:
+                sleep(early_s)
+            waiting.put((due_s, log.submit([Proposal(decision)])))
+        waiting.put(None)
+        waiter.join()
+    return quantiles(latencies_ms, n=100)
+
+
+def _rewards(directory: str, decisions: Sequence[Decision]) -> float:
+    """Return the seconds that it takes to store a reward on each of the decisions of a log."""
+    rewards = [_reward(decision) for decision in decisions]
+    path = Path(directory)
+    with DecisionLog.open(path, keys=KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
+        started_s = perf_counter()
+        for start in range(0, len(rewards), REWARDS_BATCH):
+            log.report_rewards(rewards[start : start + REWARDS_BATCH])
+        return perf_counter() - started_s
+
+
+def _reward(decision: Decision) -> Reward:
+    at_ms = decision.decided_at_ms
+    return Reward(decision.decision_id, "visit-1", "visit", 1.0, at_ms + 60_000, at_ms + 61_000)
 
 
 def _decisions(source: random.Random) -> list[Decision]:

@@ -1,7 +1,7 @@
 """What a batch is about to write: kept aside until each of its operations has succeeded."""
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from decisionlog.tables import Counter, Table
@@ -25,7 +25,10 @@ class Transaction(Lookup, Protocol):
 
 
 class Target(Lookup, Protocol):
-    """Where a draft is written to in the end."""
+    """Where a draft reads, and is written to in the end."""
+
+    def get_all(self, table: Table, keys: Iterable[bytes]) -> Iterable[tuple[bytes, bytes]]:
+        """Return the keys that are there, with their values."""
 
     def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store values of one table, in the order of their keys."""
@@ -45,6 +48,7 @@ class Draft:
     def __init__(self, transaction: Target) -> None:
         self._transaction = transaction
         self._tables: dict[Table, Rows] = {table: {} for table in Table}
+        self._read: dict[Table, Rows] = {}  # what was there before, as far as it was asked for
         self._undo: list[tuple[Rows, bytes, object]] = []
         self._tallied: list[Counter] = []
         self._kept = 0  # so many of the tallies are of operations that have succeeded
@@ -52,7 +56,16 @@ class Draft:
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Return the value of a key, None if there is none."""
         rows = self._tables[table]
-        return rows[key] if key in rows else self._transaction.get(table, key)
+        if key in rows:
+            return rows[key]
+        read = self._read.get(table, _NOTHING)
+        return read[key] if key in read else self._transaction.get(table, key)
+
+    def prepare(self, table: Table, keys: Sequence[bytes]) -> None:
+        """Read values ahead that `get` will be asked for: at once, they take half the time."""
+        read = self._read.setdefault(table, {})
+        read |= dict.fromkeys(keys)
+        read |= self._transaction.get_all(table, keys)
 
     def put(self, table: Table, key: bytes, value: bytes | None) -> None:
         """Note a value; None to remove the row."""
@@ -95,6 +108,7 @@ class Draft:
 
 
 _ABSENT: Final = object()
+_NOTHING: Final[Rows] = {}
 
 
 def _write(transaction: Target, table: Table, rows: Rows) -> None:

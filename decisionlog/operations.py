@@ -182,8 +182,7 @@ REWARD: Final[ReportKind[Reward]] = ReportKind(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewReport(Generic[_Report]):
+class NewReport(NamedTuple, Generic[_Report]):
     """A delivery or a reward, ready to be written."""
 
     report: _Report
@@ -211,6 +210,9 @@ class StoreReports(Generic[_Report]):
 
     def __call__(self, draft: Draft) -> list[ReportOutcome | DecisionLogError]:
         """Return for each how it was taken, or why it was not."""
+        if len(self.news) > 1:
+            draft.prepare(self.kind.table, [new.key for new in self.news])
+            draft.prepare(Table.DECISIONS, [new.report.decision_id for new in self.news])
         return [_store_report(draft, self, new) for new in self.news]
 
 

@@ -7,9 +7,10 @@ moment leaves the last commit; a broken disk can break the file, which is report
 
 import errno
 import shutil
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -35,6 +36,7 @@ writers, would be a risk."""
 _ENGINE: Final = 0  # LMDB 0.9
 _MAX_TABLES: Final = 32
 _MAX_READERS: Final = 1024
+_BLOCK_ROWS: Final = 512
 _SPARE_TRANSACTIONS: Final = 16
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
@@ -125,6 +127,14 @@ class ReadTransaction:
         stored = self.stored(table, key)
         return None if stored is None else self._store.sealer.open(table, key, stored)
 
+    def get_all(self, table: Table, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the keys that are there, in order, with their values."""
+        if table not in self._tables:
+            return []
+        cursor = self._transaction.cursor(self._tables[table])
+        found = cursor.getmulti(sorted(set(keys)))
+        return [(key, self._store.sealer.open(table, key, stored)) for key, stored in found]
+
     def stored(self, table: Table, key: bytes) -> bytes | None:
         """Return what lies on disk for a key, encrypted or not; None if there is nothing."""
         try:
@@ -145,6 +155,36 @@ class ReadTransaction:
         if table not in self._tables:
             return NoRows()
         return self._transaction.cursor(self._tables[table])
+
+    def rows(
+        self, table: Table, start: bytes, until: bytes | None, limit: int
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the keys and values of a stretch of a table, in the order of the keys.
+
+        Args:
+            table: Where to read.
+            start: The first key.
+            until: The first key that is left out; None: up to the end.
+            limit: The most rows.
+        """
+        if table not in self._tables:
+            return []
+        cursor = self._transaction.cursor(self._tables[table])
+        if not cursor.set_range(start):
+            return []
+        found: list[tuple[bytes, bytes]] = []
+        rest = cursor.iternext()
+        # Looking at each key would take as long as reading: what is read too much is cut off.
+        while len(found) < limit and (until is None or not found or found[-1][0] < until):
+            block = list(islice(rest, min(_BLOCK_ROWS, limit - len(found))))
+            if not block:
+                break
+            found += block
+        if until is not None:
+            del found[bisect_left(found, until, key=itemgetter(0)) :]
+        if not is_encrypted(self):
+            return found
+        return [(key, self._store.sealer.open(table, key, stored)) for key, stored in found]
 
     def count(self, table: Table) -> int:
         """Return the number of rows."""

@@ -4,8 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
+from operator import add
+from typing import TypeVar
 
-from decisionlog import Decision, DeliveryStatus, LoggedDecision, Reward
+import numpy as np
+from numpy.typing import NDArray
+
+from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
 from decisionlog.contacts import precedence
 from policy.catalog import Catalog
 from policy.catalog import Reward as RewardRule
@@ -15,6 +21,9 @@ from policy.rollout import Arm
 from policy.situation import Path, Situation, situation_of
 
 DAY_MS = 86_400_000
+
+Times = TypeVar("Times", float, NDArray[np.float64])
+"""Times in Unix milliseconds, one or many; whole numbers below 2^53, which floats hold exactly."""
 
 # A reward that happened before its decision was not caused by it; clocks may differ by this much.
 CLOCK_TOLERANCE_MS = 3_600_000
@@ -30,7 +39,7 @@ class Fate(StrEnum):
     PENDING = "pending"
 
 
-_FATES = {
+FATES = {
     DeliveryStatus.SENT: Fate.DELIVERED,
     DeliveryStatus.FAILED: Fate.FAILED,
     DeliveryStatus.SUPPRESSED: Fate.SUPPRESSED,
@@ -82,8 +91,13 @@ def fate(logged: LoggedDecision) -> Fate:
     Not to send needs no report: without one it counts as carried out.
     """
     if logged.deliveries:
-        return _FATES[max(logged.deliveries, key=precedence).status]
+        return FATES[deciding_status(logged.deliveries)]
     return Fate.DELIVERED if _is_no_send(logged.decision) else Fate.PENDING
+
+
+def deciding_status(deliveries: Iterable[Delivery]) -> DeliveryStatus:
+    """What the report says that decides among those on one decision."""
+    return max(deliveries, key=precedence).status
 
 
 def join(
@@ -136,7 +150,7 @@ def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:
     counted = [reward for reward in logged.rewards if is_counted(reward, logged.decision, rule)]
     if not counted:
         return rule.default
-    return sum(
+    return _total(
         weight * _aggregated(rule.aggregation, [one for one in counted if one.name == name])
         for name, weight in rule.weights.items()
     )
@@ -150,12 +164,22 @@ def is_counted(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
 
 def is_early(reward: Reward, decision: Decision) -> bool:
     """Whether a reward happened before its decision, by more than clocks differ."""
-    return reward.occurred_at_ms < decision.decided_at_ms - CLOCK_TOLERANCE_MS
+    return reward.occurred_at_ms < opens_at_ms(decision.decided_at_ms)
 
 
 def is_late(reward: Reward, decision: Decision, rule: RewardRule) -> bool:
     """Whether a reward happened after the attribution window had closed."""
-    return reward.occurred_at_ms > _closes_at_ms(decision, rule)
+    return reward.occurred_at_ms > closes_at_ms(decision.decided_at_ms, rule)
+
+
+def opens_at_ms(decided_at_ms: Times) -> Times:
+    """When the attribution windows of decisions open, given when they were made."""
+    return decided_at_ms - CLOCK_TOLERANCE_MS
+
+
+def closes_at_ms(decided_at_ms: Times, rule: RewardRule) -> Times:
+    """When the attribution windows of decisions close, given when they were made."""
+    return decided_at_ms + rule.attribution_days * DAY_MS
 
 
 def has_support(decision: Decision) -> bool:
@@ -176,15 +200,16 @@ def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left |
         return Left.PENDING
     if found is not Fate.DELIVERED:
         return Left.NOT_DELIVERED
-    return Left.IMMATURE if _closes_at_ms(decision, rule) > as_of_ms else None
-
-
-def _closes_at_ms(decision: Decision, rule: RewardRule) -> float:
-    return decision.decided_at_ms + rule.attribution_days * DAY_MS
+    return Left.IMMATURE if closes_at_ms(decision.decided_at_ms, rule) > as_of_ms else None
 
 
 def _is_no_send(decision: Decision) -> bool:
     return not decision.stages or is_no_send(decision.tree, decision.stages[0].chosen)
+
+
+def _total(values: Iterable[float]) -> float:
+    """A sum from left to right; `sum` compensates in newer versions of Python, others do not."""
+    return reduce(add, values, 0.0)
 
 
 def _when(report: Reward) -> tuple[int, int]:
@@ -194,11 +219,11 @@ def _when(report: Reward) -> tuple[int, int]:
 def _aggregated(how: str, rewards: Sequence[Reward]) -> float:
     """One value of several rewards of one name; 0 of none."""
     values = [reward.value for reward in sorted(rewards, key=_when)]
-    return _AGGREGATIONS[how](values) if values else 0.0
+    return AGGREGATIONS[how](values) if values else 0.0
 
 
-_AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
-    "sum": lambda values: float(sum(values)),
+AGGREGATIONS: dict[str, Callable[[Sequence[float]], float]] = {
+    "sum": _total,
     "first": lambda values: values[0],
     "last": lambda values: values[-1],
     "max": max,

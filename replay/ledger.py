@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from decisionlog import Decision, DecisionLog, Delivery, Reservation, Reward, Taken
+from decisionlog import DecisionLog, Reservation, Taken
 from policy.catalog import Reward as RewardRule
-from replay.join import Fate, fate, is_early, is_late
+from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, BulkJoin
+from replay.join import Fate
 
 _KINDS = ("decisions", "deliveries", "rewards", "contacts")
 
@@ -93,20 +94,19 @@ def ledger(
     """
     before = log.taken()
     fates: Counter[Fate] = Counter()
-    rewards: Counter[str] = Counter()
-    deliveries = 0
-    for logged in log.scan():
-        fates[fate(logged)] += 1
-        deliveries += len(logged.deliveries)
-        rewards.update(_timing(reward, logged.decision, rule) for reward in logged.rewards)
+    seen: Counter[str] = Counter()
+    for part in BulkJoin(log, rule, as_of_ms=0).slices():
+        fates.update(FATE_ORDER[fate] for fate in part.fate.tolist())
+        for count in REPORT_COUNTS:
+            seen[count] += getattr(part, count)
         if on_progress:
-            on_progress(1)
-    orphans = Counter(isinstance(orphan, Delivery) for orphan in log.orphans())
+            on_progress(len(part.fate))
     contacts = Counter(
         _hold(reservation) for reservation in log.reservations() if reservation.contact is not None
     )
     after = log.taken()
-    reports, joins = deliveries + orphans[True], rewards.total() + orphans[False]
+    reports = seen["deliveries_joined"] + seen["deliveries_orphaned"]
+    joins = seen.total() - reports
     came_in = _CameIn(before, after)
     return Ledger(
         decided=came_in.agreed("decisions", fates.total()),
@@ -116,16 +116,16 @@ def ledger(
         decisions_erased=after.erased.decisions,
         decisions_expired=after.expired.decisions,
         deliveries=came_in.agreed("deliveries", reports) + after.deliveries_repeated,
-        deliveries_joined=deliveries,
-        deliveries_unmatched=orphans[True],
+        deliveries_joined=seen["deliveries_joined"],
+        deliveries_unmatched=seen["deliveries_orphaned"],
         deliveries_duplicate=after.deliveries_repeated,
         deliveries_erased=after.erased.deliveries,
         deliveries_expired=after.expired.deliveries,
         rewards=came_in.agreed("rewards", joins) + after.rewards_repeated,
-        joined=rewards["joined"],
-        early=rewards["early"],
-        late=rewards["late"],
-        unmatched=orphans[False],
+        joined=seen["rewards_in_time"],
+        early=seen["rewards_early"],
+        late=seen["rewards_late"],
+        unmatched=seen["rewards_orphaned"],
         duplicate=after.rewards_repeated,
         rewards_erased=after.erased.rewards,
         rewards_expired=after.expired.rewards,
@@ -166,9 +166,3 @@ def _hold(reservation: Reservation) -> str:
     if contact is None:
         return "released"
     return "confirmed" if contact.confirmed else "open"
-
-
-def _timing(reward: Reward, decision: Decision, rule: RewardRule) -> str:
-    if is_early(reward, decision):
-        return "early"
-    return "late" if is_late(reward, decision, rule) else "joined"

@@ -46,6 +46,11 @@ class FakeStore:
         """Write within the transaction."""
         self.pending[table, key] = value
 
+    def get_all(self, table: Table, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """Look many rows up."""
+        found = [(key, self.get(table, key)) for key in keys]
+        return [(key, value) for key, value in found if value is not None]
+
     def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Write many rows within the transaction."""
         self.pending |= {(table, key): value for key, value in rows}

@@ -25,6 +25,11 @@ class FakeTransaction:
         """Look a row up."""
         return self.rows.get((table, key))
 
+    def get_all(self, table: Table, keys: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+        """Look many rows up."""
+        found = [(key, self.get(table, key)) for key in keys]
+        return [(key, value) for key, value in found if value is not None]
+
     def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Store rows."""
         self.rows |= {(table, key): value for key, value in rows}
