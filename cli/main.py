@@ -36,6 +36,7 @@ for command in (
     privacy.erase,
     privacy.export_subject,
     keeping.retain,
+    vault.check_log,
     vault.rekey,
     simulation.simulate,
 ):

@@ -1,5 +1,6 @@
-"""`sendwise rekey`: the keys of an encrypted log."""
+"""`sendwise rekey`, `check-log`: the keys of an encrypted log, and whether the log is sound."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,9 @@ import typer
 from cli.key_ring import ring_path
 from cli.opening import log, writable
 from cli.options import DEFAULT_DATA_DIR, DataDir, Format, OutputFormat
-from cli.output import line, progress, show
+from cli.output import line, progress, show, table
 from decisionlog import AuditKind, rekeying
+from decisionlog.checking import check, check_beginning, rows_to_read
 from decisionlog.key_ring import add_key, load_ring
 from decisionlog.rekeying import Rekeyed
 
@@ -75,3 +77,42 @@ def _say(facts: dict[str, Any]) -> None:
             f"no record needs the key {each['key']} any more: delete line {each['line']} of "
             f"{facts['key_ring']} when no backup needs it either"
         )
+
+
+def check_log(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
+    """Find damaged records and pages of the log: every one, not the first alone.
+
+    Reads all tables beside a running server: pages, checksums, decoding, keys, and what records
+    say of each other. Fails if anything is wrong.
+    """
+    findings = check_beginning(data)
+    checked = None
+    if not findings:
+        with log(data) as opened, progress("Checking", rows_to_read(opened.store)) as advance:
+            checked = check(opened.store, findings.append, advance)
+    facts = {
+        "rows": {} if checked is None else dict(checked.rows),
+        "references_checked": checked is not None and checked.references,
+        "findings": [
+            {"table": each.table or None, "key": each.key.hex(), "problem": each.problem}
+            for each in findings
+        ],
+        "counts": Counter(each.table or "file" for each in findings),
+    }
+    show(facts, form, lambda: _say_findings(facts))
+    raise typer.Exit(1 if findings else 0)
+
+
+def _say_findings(facts: dict[str, Any]) -> None:
+    for each in facts["findings"]:
+        line(f"{each['table'] or 'file'} {each['key']}: {each['problem']}")
+    if facts["rows"]:
+        counts = facts["counts"]
+        rows = [(each, f"{rows:,}", f"{counts[each]:,}") for each, rows in facts["rows"].items()]
+        table(("table", "rows", "wrong"), rows)
+    if not facts["references_checked"]:
+        line("what records say of each other was not checked: pages of the file are damaged")
+    if facts["findings"]:
+        line(f"{len(facts['findings']):,} findings: restore the log from a backup")
+    else:
+        line("nothing is wrong")

@@ -85,11 +85,20 @@ def decode_budget(budget: BudgetKey, value: bytes) -> tuple[int, ...]:
     Raises:
         DamagedRecord: It is not what was written, or is another budget's.
     """
-    key = budget_key(*budget)
-    found, sent = decoded(_budget, Table.BUDGETS, key, value)
-    if found != budget:
-        raise DamagedRecord(Table.BUDGETS, key, "it belongs to another key")
+    _, sent = decode_budget_row(budget_key(*budget), value)
     return sent
+
+
+def decode_budget_row(key: bytes, value: bytes) -> tuple[BudgetKey, tuple[int, ...]]:
+    """Return a budget's day, and its messages by hour.
+
+    Raises:
+        DamagedRecord: It is not what was written, or belongs to another key.
+    """
+    budget, sent = decoded(_budget, Table.BUDGETS, key, value)
+    if budget_key(*budget) != key:
+        raise DamagedRecord(Table.BUDGETS, key, "it belongs to another key")
+    return budget, sent
 
 
 def encode_audit(entry: AuditEntry) -> bytes:

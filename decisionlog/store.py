@@ -33,6 +33,10 @@ from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
 """The file is sparse and grows only with its content; a map that grew later, under several
 writers, would be a risk."""
+
+DATA_FILE: Final = "data.mdb"
+"""Name of LMDB's file in the directory of a log."""
+
 _ENGINE: Final = 0  # LMDB 0.9
 _MAX_TABLES: Final = 32
 _MAX_READERS: Final = 1024
@@ -192,6 +196,12 @@ class ReadTransaction:
             return 0
         return self._transaction.stat(self._tables[table])["entries"]
 
+    @property
+    def moment(self) -> int:
+        """Number of the transaction that wrote what is seen here."""
+        number: int = self._transaction.id()
+        return number
+
     def used_bytes(self) -> int:
         """Return how much of the file is in use; what was freed waits in it to be used again."""
         stats = [self._transaction.stat(database) for database in self._tables.values()]
@@ -309,6 +319,11 @@ class Store:
         self._closed = True
         self._environment.close()
 
+    @property
+    def file(self) -> Path:
+        """The file that holds all tables."""
+        return self._path / DATA_FILE
+
     def file_bytes(self) -> int:
         """Return how large the file has become; it never shrinks."""
         with self._translated():
@@ -381,7 +396,7 @@ class Store:
             raise self.translation(error) from error
 
     def _open(self, map_size_bytes: int | None) -> lmdb.Environment:
-        is_there = (self._path / "data.mdb").exists()
+        is_there = self.file.exists()
         if self.read_only and not is_there:
             raise LogMissing(self.directory)
         if not self.read_only:

@@ -25,6 +25,7 @@ ON_A_LOG = [
     "audit",
     "metrics",
     "rekey",
+    "check-log",
 ]
 OTHERS = ["check", "serve", "promote", "simulate", "erase", "export-subject", "retain"]
 

@@ -1,9 +1,11 @@
-"""`sendwise rekey`, and every other command on an encrypted log."""
+"""`sendwise rekey` and `check-log`, and every other command on an encrypted log."""
 
 from pathlib import Path
 
 import pytest
 
+from decisionlog import DecisionLog
+from decisionlog.tables import Table
 from tests.cli.conftest import DECISIONS, Sendwise
 
 
@@ -80,3 +82,41 @@ def test_a_log_without_keys_is_not_sealed(sendwise: Sendwise, data: Path) -> Non
     assert ended.code == 1
     assert "--new-key" in ended.err
     assert not data.with_name("data.ring").exists()
+
+
+def test_a_sound_log_passes_its_check(sendwise: Sendwise, lived: Path) -> None:
+    """Rows by table, and the verdict, in words and in JSON."""
+    ended = sendwise("check-log", "--data", lived)
+    assert (ended.code, ended.err) == (0, "")
+    assert ["decisions", "600", "0"] in [each.split() for each in ended.out.splitlines()]
+    assert ended.out.endswith("nothing is wrong\n")
+    found = sendwise("check-log", "--data", lived, "--format", "json").json
+    assert (found["findings"], found["counts"], found["references_checked"]) == ([], {}, True)
+    assert found["rows"]["decisions"] == DECISIONS
+
+
+def test_a_damaged_log_does_not(sendwise: Sendwise, data: Path) -> None:
+    """Exit code 1, with table, key and what is wrong for each, in words and in JSON."""
+    with DecisionLog.open(data, keys=None) as log:
+        ids = [logged.decision.decision_id for logged in log.scan()][:2]
+        with log.store.write() as transaction:
+            for each in ids:
+                transaction.put(Table.DECISIONS, each, b"\x01 spoiled")
+    ended = sendwise("check-log", "--data", data)
+    assert ended.code == 1
+    for each in ids:
+        assert f"decisions {each.hex()}: its checksum does not fit" in ended.out
+    assert "2 findings" in ended.out
+    found = sendwise("check-log", "--data", data, "--format", "json")
+    assert found.code == 1
+    assert found.json["counts"] == {"decisions": 2}
+    assert {each["key"] for each in found.json["findings"]} == {each.hex() for each in ids}
+
+
+def test_a_broken_file_is_told_without_being_opened(sendwise: Sendwise, data: Path) -> None:
+    """A file without its beginning is one finding; nothing crashes."""
+    file = data / "log" / "data.mdb"
+    file.write_bytes(bytes(8192) + file.read_bytes()[8192:])
+    found = sendwise("check-log", "--data", data, "--format", "json")
+    assert found.code == 1
+    assert [each["table"] for each in found.json["findings"]] == [None]
