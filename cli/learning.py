@@ -25,6 +25,9 @@ from decisionlog.tombstones import erased_until_ms
 from policy.learned import Kind
 from policy.registry import Manifest, Registry
 from policy.rollout import Rollout
+from replay.dsjson import DsjsonPlan, evaluate_dsjson
+from replay.dsjson.evaluate import DEFAULT_TARGETS
+from replay.dsjson.targets import FORMS
 from replay.estimate import Estimate
 from replay.estimators import ESTIMATORS
 from replay.evaluation import (
@@ -112,6 +115,13 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
             "--table", help="Evaluate a table (Parquet or CSV: reward, p_log, p_target, …) instead."
         ),
     ] = None,
+    dsjson: Annotated[
+        Path | None,
+        typer.Option(
+            help="Evaluate a log of Vowpal Wabbit, Personalizer or their like instead: a file or a "
+            f"directory of JSON lines, packed by gzip or not. Policies are {FORMS}."
+        ),
+    ] = None,
     catalog: CatalogFile = None,
     as_of: AsOf = None,
     since: Since = None,
@@ -139,6 +149,9 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         with progress("Reading", 1000) as advance:
             found = evaluate_table(file, estimator, _share_of(advance))
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
+        return
+    if dsjson is not None:
+        _evaluate_dsjson(dsjson, policy, estimator, form)
         return
     scope = Scope(catalog, as_of, since, until, made_by)
     chosen = policy or [releases(data).present().champion]
@@ -302,6 +315,28 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
         show({"version": version, "gate": facts}, form, lambda: line(text))
         raise typer.Exit(1)
     return facts
+
+
+def _evaluate_dsjson(
+    path: Path, policies: list[str] | None, estimators: list[str] | None, form: Format
+) -> None:
+    targets = tuple(dict.fromkeys(policies or DEFAULT_TARGETS))
+    plan = DsjsonPlan(targets, tuple(estimators or DEFAULT_ESTIMATORS))
+    with progress("Reading", 1000) as advance:
+        found = evaluate_dsjson(path, plan, _share_of(advance))
+
+    def text() -> None:
+        _show_results(found.policies)
+        for reason, damage in found.left.damaged.items():
+            named = ", ".join(damage.named)
+            line(f"{damage.count:,} lines left out, since the line {reason}: {named}")
+        if found.left.unlabelled:
+            line(f"{found.left.unlabelled:,} lines are no decisions with an outcome")
+
+    results = {name: one.to_json() for name, one in found.policies.items()}
+    several = next(iter(results.values())) if len(results) == 1 else {"policies": results}
+    facts = {"lines": found.lines, "log": {"draws": found.draws}, "left_out": found.left_json()}
+    show({**several, **facts}, form, text)
 
 
 def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequence[str]:

@@ -66,7 +66,7 @@ class DrawCheck:
     """
 
     def __init__(self) -> None:
-        self.tallies: dict[tuple[Stage, str], Tally] = {}
+        self.tallies: dict[tuple[str, str], Tally] = {}
         self.impossible = 0
         """Choices whose logged probability is zero."""
 
@@ -111,7 +111,7 @@ class DrawCheck:
             "actions": len(common),
             "worst_z": tally.z,
             "worst": {
-                "stage": worst[0].label,
+                "stage": worst[0],
                 "action": worst[1],
                 "chosen": tally.chosen,
                 "expected": tally.expected,
@@ -127,15 +127,35 @@ class DrawCheck:
         pmfs = [stages[place].pmf for place in places]
         codes: dict[str, int] = {}
         flat = _codes(stage, [drawn[place] for place in places], codes)
+        chosen = [stages[place].chosen for place in places]
+        self.count(stage.label, codes, flat, pmfs, chosen)
+
+    def count(
+        self,
+        label: str,
+        codes: Mapping[str, int],
+        flat: NDArray[np.int64],
+        pmfs: Sequence[Sequence[float]],
+        chosen: Sequence[int],
+    ) -> None:
+        """Takes in draws of one stage.
+
+        Args:
+            label: of the stage.
+            codes: a number for each action's name.
+            flat: the numbers of the actions of each draw, one draw after the other.
+            pmfs: of each draw.
+            chosen: index of what was drawn.
+        """
         p = np.fromiter(chain.from_iterable(pmfs), dtype=np.float64, count=len(flat))
         starts = np.cumsum([0, *map(len, pmfs)][:-1])
-        picked = starts + np.asarray([stages[place].chosen for place in places])
-        self._count(stage, codes, flat[picked], flat, p)
-        self._surprise(stage, starts, picked, p)
+        picked = starts + np.asarray(chosen)
+        self._count(label, codes, flat[picked], flat, p)
+        self._surprise(label, starts, picked, p)
 
     def _count(
         self,
-        stage: Stage,
+        label: str,
         codes: Mapping[str, int],
         picked: NDArray[np.int64],
         flat: NDArray[np.int64],
@@ -147,10 +167,10 @@ class DrawCheck:
         variance = np.bincount(flat, p * (1.0 - p), size)
         for name, code in codes.items():
             tally = Tally(float(chosen[code]), float(expected[code]), float(variance[code]))
-            self.tallies.setdefault((stage, name), Tally()).add(tally)
+            self.tallies.setdefault((label, name), Tally()).add(tally)
 
     def _surprise(
-        self, stage: Stage, starts: NDArray[np.int64], picked: NDArray[np.int64], p: Floats
+        self, label: str, starts: NDArray[np.int64], picked: NDArray[np.int64], p: Floats
     ) -> None:
         logs = np.zeros(len(p))
         np.log(p, out=logs, where=p > 0)
@@ -159,7 +179,7 @@ class DrawCheck:
         # A choice that was not possible is told by itself, and has no finite surprise.
         possible = p[picked] > 0
         self.impossible += int(np.count_nonzero(~possible))
-        self.tallies.setdefault((stage, SURPRISE), Tally()).add(
+        self.tallies.setdefault((label, SURPRISE), Tally()).add(
             Tally(
                 float(-logs[picked][possible].sum()),
                 float(entropy[possible].sum()),
@@ -167,12 +187,12 @@ class DrawCheck:
             )
         )
 
-    def _common(self) -> dict[tuple[Stage, str], Tally]:
+    def _common(self) -> dict[tuple[str, str], Tally]:
         """The actions that can be judged, and the others of each stage in one."""
-        common: dict[tuple[Stage, str], Tally] = {}
-        for (stage, name), tally in self.tallies.items():
+        common: dict[tuple[str, str], Tally] = {}
+        for (label, name), tally in self.tallies.items():
             is_rare = tally.variance < LEAST_VARIANCE and name != SURPRISE
-            common.setdefault((stage, RARE if is_rare else name), Tally()).add(tally)
+            common.setdefault((label, RARE if is_rare else name), Tally()).add(tally)
         return {key: tally for key, tally in common.items() if tally.variance >= LEAST_VARIANCE}
 
 
@@ -213,16 +233,16 @@ def _quantile(chance: float) -> float:
     return float(-ndtri(chance / 2))
 
 
-def _words(key: tuple[Stage, str], tally: Tally) -> str:
-    stage, name = key
+def _words(key: tuple[str, str], tally: Tally) -> str:
+    label, name = key
+    stage = label.replace("_", " ")
     if name == SURPRISE:
         how = "less" if tally.chosen > tally.expected else "more"
         return (
-            f"at the {stage.label.replace('_', ' ')} stage choices were {how} likely than they say "
+            f"at the {stage} stage choices were {how} likely than they say "
             f"({abs(tally.z):.1f} standard errors away)"
         )
-    what = f"send window {name}" if stage is Stage.SEND_TIME else f"{stage.label} {name}"
     return (
-        f"{what} was chosen {tally.chosen:,.0f} times where they say {tally.expected:,.0f} "
+        f"{stage} {name} was chosen {tally.chosen:,.0f} times where they say {tally.expected:,.0f} "
         f"({abs(tally.z):.1f} standard errors away)"
     )

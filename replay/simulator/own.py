@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from policy.policies import Policy
 from replay.simulator.errors import UnusableLearnerError
@@ -22,11 +23,20 @@ def own_policy(spec: str) -> Policy:
         UnusableLearnerError: if there is no such module or class, if one of them raises, or if what
             was made lacks a part of `policy.policies.Policy`.
     """
-    made = _called(spec, _found(spec))
+    made: Policy = made_of(spec)
     missing = [name for name in NEEDED if not hasattr(made, name)]
     if missing:
         raise UnusableLearnerError(spec, f"a policy has {', '.join(missing)} as well")
     return made
+
+
+def made_of(spec: str) -> Any:  # noqa: ANN401 - whatever it makes
+    """Calls a class that is importable from the working directory.
+
+    Raises:
+        UnusableLearnerError: if there is no such module or class, or if one of them raises.
+    """
+    return _called(spec, _found(spec))
 
 
 def _found(spec: str) -> Callable[[], Policy]:

@@ -1,6 +1,7 @@
 """`sendwise train`, `evaluate`, `report`, `models`, `promote`, `rollback`, one after the other."""
 
 import csv
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -300,3 +301,23 @@ def test_evaluating_with_a_reward_model(sendwise: Sendwise, lived: Path) -> None
     ended = sendwise(*common, "--reward-model", "oracle")
     assert (ended.code, ended.out) == (1, "")
     assert "there are chain, lightgbm, logistic, ridge" in ended.err
+
+
+def test_evaluating_json_of_others(sendwise: Sendwise, tmp_path: Path) -> None:
+    """Policies by name, lines that were left out by why; in words and in JSON."""
+    sound = {"_label_cost": -1, "_label_probability": 0.5, "a": [1, 2], "p": [0.5, 0.5]}
+    log = tmp_path / "log.json"
+    texts = [json.dumps(sound | {"_label_cost": -(turn % 2)}) for turn in range(400)]
+    log.write_text("\n".join([*texts, "{", '{"EventId": "x"}']), encoding="utf-8")
+    found = sendwise("evaluate", "--dsjson", log, "--format", "json").json
+    assert found["policies"]["uniform"]["estimates"]["ips"]["value"] == 0.5
+    assert found["lines"] == 402
+    assert found["left_out"]["unlabelled"] == 1
+    assert found["left_out"]["damaged"]["is not JSON"] == {"count": 1, "lines": ["log.json:401"]}
+    ended = sendwise("evaluate", "--dsjson", log)
+    assert "1 lines left out, since the line is not JSON: log.json:401" in ended.out
+    ended = sendwise("evaluate", "--dsjson", tmp_path / "absent")
+    assert (ended.code, ended.err) == (
+        1,
+        f"sendwise: {tmp_path / 'absent'}: there is no such file or directory\n",
+    )
