@@ -4,7 +4,17 @@ import sys
 
 import typer
 
-from cli import audit, keeping, learning, metrics, privacy, serving, simulation, vault
+from cli import (
+    audit,
+    keeping,
+    learning,
+    metrics,
+    privacy,
+    serving,
+    simulation,
+    transfer,
+    vault,
+)
 from cli.key_ring import common_options
 from cli.output import complain
 from decisionlog import DecisionLogError
@@ -38,6 +48,8 @@ for command in (
     keeping.retain,
     vault.check_log,
     vault.rekey,
+    transfer.backup,
+    transfer.restore,
     simulation.simulate,
 ):
     app.command()(command)

@@ -267,6 +267,29 @@ class TombstoneFileError(DecisionLogError):
         )
 
 
+class DirectoryTaken(DecisionLogError):
+    """A directory that is to be filled has something in it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"{self.directory} is not empty: name a directory that is, or that is not there"
+
+
+class BackupDamaged(DecisionLogError):
+    """A backup is not what was backed up; nothing was restored."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.path} of the backup cannot be used ({self.problem}): use another backup"
+
+
 class KeyRequired(DecisionLogError):
     """A new log cannot be begun without a key."""
 

@@ -8,7 +8,8 @@ moment leaves the last commit; a broken disk can break the file, which is report
 import errno
 import shutil
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -37,6 +38,7 @@ writers, would be a risk."""
 DATA_FILE: Final = "data.mdb"
 """Name of LMDB's file in the directory of a log."""
 
+_GLANCE_SECONDS: Final = 0.1
 _ENGINE: Final = 0  # LMDB 0.9
 _MAX_TABLES: Final = 32
 _MAX_READERS: Final = 1024
@@ -329,6 +331,25 @@ class Store:
         with self._translated():
             pages: int = self._environment.info()["last_pgno"] + 1
             return pages * self._environment.stat()["psize"]
+
+    def copy_to(self, directory: Path, on_progress: Callable[[int], None]) -> None:
+        """Write a compacted copy of this moment of the log, while others go on writing.
+
+        What is freed meanwhile is used again only afterwards: the file may grow.
+
+        Args:
+            directory: Empty; gets the file.
+            on_progress: Told of the bytes written since it was last told.
+        """
+        with ThreadPoolExecutor(1) as pool, self._translated():
+            copying = pool.submit(self._environment.copy, str(directory), compact=True)
+            seen = 0
+            while not copying.done():
+                wait([copying], timeout=_GLANCE_SECONDS)
+                size = sum(path.stat().st_size for path in directory.glob(DATA_FILE))
+                on_progress(size - seen)
+                seen = size
+            copying.result()
 
     @contextmanager
     def read(self) -> Iterator[ReadTransaction]:

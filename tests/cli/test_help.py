@@ -27,7 +27,17 @@ ON_A_LOG = [
     "rekey",
     "check-log",
 ]
-OTHERS = ["check", "serve", "promote", "simulate", "erase", "export-subject", "retain"]
+OTHERS = [
+    "check",
+    "serve",
+    "promote",
+    "simulate",
+    "erase",
+    "export-subject",
+    "retain",
+    "backup",
+    "restore",
+]
 
 
 def test_the_commands_are_the_documented_ones() -> None:

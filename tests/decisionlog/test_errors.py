@@ -32,6 +32,8 @@ SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.UnknownSchema(HERE, None, 1), ["no schema"]),
     (errors.KeyFileError(HERE, "it is missing"), ["data", "missing"]),
     (errors.TombstoneFileError(HERE, 3, "it is no tombstone"), ["line 3", "data", "unchanged"]),
+    (errors.DirectoryTaken(HERE), ["data", "not empty"]),
+    (errors.BackupDamaged(HERE, "its hash differs"), ["data", "its hash", "another backup"]),
     (errors.KeyRequired(HERE), ["data", "key file"]),
     (errors.WrongKey(HERE, b"\x01", b"\x02"), ["01", "02", "key file"]),
     (errors.NoRecordKey(HERE), ["data", "--new-key"]),

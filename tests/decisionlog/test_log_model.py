@@ -1,6 +1,7 @@
 """The log against a plain in-memory reference, under random operations and restarts."""
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
@@ -8,7 +9,7 @@ from tempfile import mkdtemp
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from decisionlog import (
     BudgetKey,
@@ -35,7 +36,11 @@ from decisionlog import (
     erasure,
     retention,
 )
+from decisionlog.backup import backup
 from decisionlog.contacts import HOURS
+from decisionlog.ids import lower_bound
+from decisionlog.restore import restore
+from decisionlog.tombstones import TOMBSTONE_FILE
 from tests.decisionlog.recount import counting, ordered, spent_by
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
 
@@ -224,9 +229,10 @@ class Reference:
     def _is_dropped(self, decision_id: bytes) -> bool:
         return decision_id in self.erased and decision_id not in self.decisions
 
-    def erase(self, subject: bytes) -> Removed:
-        """Forget a subject; return what should have gone."""
-        ids = {id_ for id_, each in self.decisions.items() if each.subject == subject}
+    def erase(self, subject: bytes, through: bytes) -> Removed:
+        """Forget a subject up to a decision; return what should have gone."""
+        of = {id_ for id_, each in self.decisions.items() if each.subject == subject}
+        ids = {id_ for id_ in of if id_ < through}
         self.erased |= ids
         return self._remove(ids, ids, "erased")
 
@@ -328,6 +334,11 @@ def typed(
     return [type(each) if isinstance(each, DecisionLogError) else each for each in results]
 
 
+def open_log(directory: Path) -> DecisionLog:
+    """Open the log of a directory."""
+    return DecisionLog.open(directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES)
+
+
 class LogMachine(RuleBasedStateMachine):
     """Does the same to a log and to its reference and compares all that can be seen."""
 
@@ -335,12 +346,15 @@ class LogMachine(RuleBasedStateMachine):
         super().__init__()
         self.directory = Path(mkdtemp())
         self.reference = Reference()
-        self.log = self.opened()
-        self.tombs: set[bytes] = set()
+        self.generation = 0
+        self.log = open_log(self.place)
+        self.tombs: dict[bytes, bytes] = {}
+        self.saved: tuple[Reference, dict[bytes, bytes]] | None = None
 
-    def opened(self) -> DecisionLog:
-        """Open the log."""
-        return DecisionLog.open(self.directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES)
+    @property
+    def place(self) -> Path:
+        """The data directory: each restore makes another one."""
+        return self.directory / str(self.generation)
 
     def teardown(self) -> None:
         """Leave nothing behind."""
@@ -368,11 +382,15 @@ class LogMachine(RuleBasedStateMachine):
     @rule(subject=st.sampled_from(SUBJECTS))
     def erase(self, subject: bytes) -> None:
         """Erase a subject."""
+        last = max(self.reference.decisions, default=bytes(16))
+        after = (int.from_bytes(last, "big") + 1).to_bytes(16, "big")
+        through = max(after, lower_bound(1), self.tombs.get(subject, b""))
         found = erasure.erase(self.log.store, [subject], 0)
-        assert found[subject].removed == self.reference.erase(subject)
-        self.tombs.add(subject)
-        assert all(each.is_complete for each in erasure.tombstones(self.log.store))
-        assert {each.subject for each in erasure.tombstones(self.log.store)} == self.tombs
+        assert found[subject].removed == self.reference.erase(subject, through)
+        self.tombs[subject] = through
+        buried = erasure.tombstones(self.log.store)
+        assert all(each.is_complete for each in buried)
+        assert {each.subject: each.through for each in buried} == self.tombs
 
     @rule(number=numbers, rows=st.integers(1, 3))
     def expire(self, number: int, rows: int) -> None:
@@ -386,10 +404,39 @@ class LogMachine(RuleBasedStateMachine):
         assert retention.sweep_standings(self.log.store, b"", sweep) is None
 
     @rule()
+    def back_up(self) -> None:
+        """Make a backup, in the place of an earlier one."""
+        rmtree(self.directory / "backup", ignore_errors=True)
+        backup(self.log.store, self.directory / "backup", 0)
+        self.saved = deepcopy(self.reference), dict(self.tombs)
+
+    @precondition(lambda self: self.saved is not None)
+    @rule()
+    def restore(self) -> None:
+        """Lose all since the backup but the tombstones."""
+        assert self.saved is not None
+        self.reference, known = deepcopy(self.saved)
+        tombstones = self.place / TOMBSTONE_FILE
+        self.log.close()
+        self.generation += 1
+        restored = restore(
+            self.directory / "backup",
+            self.place,
+            open_log=open_log,
+            tombstone_files=[tombstones],
+        )
+        gone = Removed()
+        for subject, through in self.tombs.items():
+            if known.get(subject, b"") < through:
+                gone += self.reference.erase(subject, through)
+        assert restored.erased == gone
+        self.log = open_log(self.place)
+
+    @rule()
     def restart(self) -> None:
         """Close the log and open it again."""
         self.log.close()
-        self.log = self.opened()
+        self.log = open_log(self.place)
 
     @invariant()
     def everything_is_there_once(self) -> None:
@@ -427,7 +474,9 @@ class LogMachine(RuleBasedStateMachine):
         assert taken.contacts == len(decided) + gone
         gone = taken.erased.decisions + taken.expired.decisions
         assert taken.decisions == len(self.reference.decisions) + gone
-        audited = [each.decision_id for each in self.log.audit_trail(slice_size=2)]
+        audited = [
+            each.decision_id for each in self.log.audit_trail(slice_size=2) if each.decision_id
+        ]
         assert audited == sorted(self.reference.audited)
 
 
