@@ -56,7 +56,7 @@ class Found:
     variance: Fraction
     """The value's variance; zero where a single row says nothing of it."""
     n: int
-    """Interactions that it rests on."""
+    """Interactions that it rests on, less the factors that were fitted to them."""
     method: str
     """How value and interval are made, in words."""
     parameters: Mapping[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any
 from replay.diagnostics import Diagnosis, Diagnostics
 from replay.errors import BadValueError, EmptyTableError, MergeError, NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
-from replay.estimators import ESTIMATORS, Estimator, make_estimators
+from replay.estimators import Estimator, choose_estimators, make_estimators
 from replay.sample import Sample
 from replay.statistics import Statistics
 from replay.tables import REQUIRED, blaming, open_table
@@ -140,7 +140,7 @@ def evaluate_table(
 
     Args:
         path: A Parquet or CSV file, or a directory of them, with the columns of `Sample`.
-        estimators: Names; None for every one whose columns the table has.
+        estimators: Names; `all` for every one whose columns the table has, None for the usual.
         on_progress: Called after each chunk.
         level: Confidence level of the intervals.
         bounds: What every reward is known to keep.
@@ -151,7 +151,7 @@ def evaluate_table(
         SettingError: An estimator's name or the level makes no sense.
     """
     table = open_table(path)
-    names = _usable(table.columns) if estimators is None else tuple(estimators)
+    names = choose_estimators(estimators, table.columns)
     evaluation = Evaluation(names, bounds)
     for chunk in table.chunks(_needed_columns(names)):
         with blaming(chunk.path):
@@ -161,11 +161,6 @@ def evaluate_table(
     if evaluation.n == 0:
         raise EmptyTableError(path)
     return evaluation.result(level)
-
-
-def _usable(columns: frozenset[str]) -> tuple[str, ...]:
-    """The estimators whose columns are all there."""
-    return tuple(name for name, kind in ESTIMATORS.items() if columns.issuperset(kind.needs))
 
 
 def _needed_columns(names: Sequence[str]) -> dict[str, str]:

@@ -21,12 +21,12 @@ from replay.errors import (
     SampleError,
     TableFormatError,
 )
-from replay.sample import Ints, Sample
+from replay.sample import CLUSTERS, NUMBERS, Ints, Sample
 from replay.sums import Floats
 
 REQUIRED: Final = ("reward", "p_log", "p_target")
 """Columns that every table must have."""
-OPTIONAL: Final = ("q_logged", "v_target", "p_unsupported", "subject")
+OPTIONAL: Final = tuple(name for name in (*NUMBERS, *CLUSTERS) if name not in REQUIRED)
 """Columns that a table may have; all others are left unread."""
 
 CHUNK_ROWS: Final = 2**16
@@ -211,7 +211,7 @@ def _sample(
     columns: dict[str, Any] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         _check_filled(name, column, first_row)
-        convert = _clusters if name == "subject" else numbers
+        convert = _clusters if name in CLUSTERS else numbers
         columns[name] = convert(name, column, first_row)
     return Sample(**columns, first_row=first_row)
 
@@ -249,7 +249,7 @@ def _is_number(text: Any) -> bool:  # noqa: ANN401 - as above
 
 
 def _clusters(name: str, column: Any, _first_row: int) -> Ints:  # noqa: ANN401 - as above
-    """A column of subjects as cluster ids: whole numbers as they are, text by its hash."""
+    """A column of subjects or loggers as numbers: whole ones as they are, text by its hash."""
     if pa.types.is_integer(column.type):
         ids: Ints = column.cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
         return ids

@@ -16,11 +16,11 @@ class Estimator(ABC):
     It holds no data: it says what has to be gathered, and what follows from it.
     """
 
-    name: ClassVar[str]
+    name: str
     """The name by which contracts know it."""
     needs: ClassVar[tuple[str, ...]] = ()
     """The optional columns of `Sample` that it cannot do without."""
-    method: ClassVar[str]
+    method: str
     """How value and interval are made, in words."""
     parts: tuple[type[Part], ...] = ()
     """Statistics that it needs beside moments."""
@@ -70,15 +70,30 @@ class Estimator(ABC):
         """Value and variance of at least one row; divides by zero where nothing overlaps."""
 
 
-class ColumnEstimator(Estimator):
-    """A smooth function of the means of a few columns.
+class AdaptiveEstimator(Estimator):
+    """Comes down to a smooth function of means once it has chosen something from the data.
 
-    Whoever builds intervals works with these: `settled(statistics)` has every choice made, and then
+    Whoever builds intervals works with these: after `settled(statistics)` every choice is made, and
     `columns`, `value` and `gradient` are all there is to know.
     """
 
-    def settled(self, statistics: Statistics) -> "ColumnEstimator":  # noqa: ARG002 - most choose nothing
-        """This estimator with everything chosen that it chooses from the data."""
+    @abstractmethod
+    def settled(self, statistics: Statistics) -> "ColumnEstimator":
+        """This estimator with everything chosen; its columns are among those of this one."""
+
+    def _found(self, statistics: Statistics) -> Found:
+        one = self.settled(statistics)
+        means = statistics.means(one.columns)
+        value, gradient, n = one.value(means), one.gradient(means), statistics.n
+        variance = statistics.variance(one.columns, gradient) if n > 1 else Fraction(0)
+        return Found(value, variance, n, one.method, one.parameters)
+
+
+class ColumnEstimator(AdaptiveEstimator):
+    """A smooth function of the means of a few columns."""
+
+    def settled(self, statistics: Statistics) -> "ColumnEstimator":  # noqa: ARG002 - nothing to choose
+        """Itself."""
         return self
 
     @property
@@ -97,13 +112,6 @@ class ColumnEstimator(Estimator):
     @abstractmethod
     def gradient(self, means: Sequence[Fraction]) -> tuple[Fraction, ...]:
         """The value's derivative by each mean."""
-
-    def _found(self, statistics: Statistics) -> Found:
-        one = self.settled(statistics)
-        means = statistics.means(one.columns)
-        value, gradient, n = one.value(means), one.gradient(means), statistics.n
-        variance = statistics.variance(one.columns, gradient) if n > 1 else Fraction(0)
-        return Found(value, variance, n, one.method, one.parameters)
 
 
 class MeanEstimator(ColumnEstimator):

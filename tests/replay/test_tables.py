@@ -20,6 +20,7 @@ from replay.errors import (
     UnknownEstimatorError,
 )
 from replay.estimate import Bounds
+from replay.estimators import ESTIMATORS
 from replay.evaluation import Evaluation, evaluate_table
 from replay.tables import CHUNK_ROWS, open_table
 from tests.replay.samples import sample_of, seeded_log
@@ -62,7 +63,7 @@ def test_a_table_gives_what_its_rows_give(tmp_path: Path, write: Write) -> None:
     rows = seeded_log(6, CHUNK_ROWS + 5, 10.0)
     names = ["reward", "p_log", "p_target", "q_logged", "v_target"]
     write(tmp_path / "t", dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
-    expected = Evaluation(["ips", "snips", "dm", "dr", "sndr"])
+    expected = Evaluation(["ips", "snips", "dm", "dr"])
     expected.add(sample_of(rows))
     assert evaluate_table(tmp_path / "t") == expected.result()
 
@@ -80,12 +81,15 @@ def test_a_directory_is_one_table(tmp_path: Path, write: Write) -> None:
 
 
 def test_estimators_follow_the_columns(tmp_path: Path) -> None:
-    """Without a choice, every estimator runs whose columns are there."""
+    """Without a choice, the usual estimators run whose columns are there; with `all`, every one."""
     write_parquet(tmp_path / "a", good())
     write_parquet(tmp_path / "b", {**good(), "v_target": [0.5] * 4})
     assert set(evaluate_table(tmp_path / "a").estimates) == {"ips", "snips"}
     assert set(evaluate_table(tmp_path / "b").estimates) == {"ips", "snips", "dm"}
     assert set(evaluate_table(tmp_path / "b", ["dm"]).estimates) == {"dm"}
+    every = {name for name, kind in ESTIMATORS.items() if {"v_target"}.issuperset(kind.needs)}
+    assert set(evaluate_table(tmp_path / "b", ["all"]).estimates) == every
+    assert every == {"ips", "snips", "dm", "clipped_ips", "cressie_read", "mle"}
 
 
 def test_unsupported_mass_is_read_where_it_is_stated(tmp_path: Path) -> None:
