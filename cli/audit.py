@@ -1,6 +1,6 @@
 """`sendwise verify`, `ledger`, `audit`: whether the log is what it should be, and what was not."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +13,10 @@ from cli.options import (
     DataDir,
     Format,
     OutputFormat,
+    Processes,
     Since,
     Until,
+    UntilId,
 )
 from cli.output import line, progress, show, table
 from decisionlog import AuditEntry
@@ -24,13 +26,24 @@ from replay.ledger import ledger as reconcile
 from replay.verify import verify as recompute
 
 
-def verify(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
+def verify(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: DataDir = DEFAULT_DATA_DIR,
+    since: Since = None,
+    until: Until = None,
+    until_id: UntilId = None,
+    processes: Processes = None,
+    form: OutputFormat = Format.TEXT,
+) -> None:
     """Recompute every logged probability and draw.
 
     Fails if one differs.
     """
-    with source(data, Scope()) as found, progress("Verifying", found.size) as advance:
-        result = recompute(found.log, found.registry, advance)
+    scope = Scope(since=since, until=until, until_id=until_id)
+    with source(data, scope) as found, progress("Verifying", found.size) as advance:
+        # Ids may run ahead of the clock: of these, too, none is left out.
+        sought = replace(found.sought, until=found.until)
+        result = recompute(sought, advance, processes)
     facts = {
         "decisions": result.decisions,
         "exact": result.exact,

@@ -17,6 +17,7 @@ from cli.options import (
     Processes,
     Since,
     Until,
+    UntilId,
 )
 from cli.output import line, progress, show, table
 from decisionlog import AuditKind, Tombstone
@@ -59,6 +60,7 @@ def train(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     since: Since = None,
     until: Until = None,
+    until_id: UntilId = None,
     held_out: Annotated[
         float, typer.Option(help="Share of the subjects to keep for evaluation.", min=0.0, max=0.95)
     ] = 0.3,
@@ -71,7 +73,7 @@ def train(  # noqa: PLR0913 - one parameter an option
 
     It answers nobody before `sendwise promote` puts it into force.
     """
-    with source(data, Scope(catalog, as_of, since, until)) as found:
+    with source(data, Scope(catalog, as_of, since, until, until_id=until_id)) as found:
         total = 2 * found.log.counts().decisions  # each is read, and then learned
         with progress("Training", total) as advance:
             trained = train_chain(
@@ -126,6 +128,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     since: Since = None,
     until: Until = None,
+    until_id: UntilId = None,
     made_by: Annotated[
         str | None, typer.Option(help="Only decisions that this policy version made.")
     ] = None,
@@ -153,7 +156,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     if dsjson is not None:
         _evaluate_dsjson(dsjson, policy, estimator, form)
         return
-    scope = Scope(catalog, as_of, since, until, made_by)
+    scope = Scope(catalog, as_of, since, until, made_by, until_id)
     chosen = policy or [releases(data).present().champion]
     names = _estimators(estimator, reward_model)
     with source(data, scope) as opened:

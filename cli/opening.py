@@ -10,7 +10,7 @@ from pathlib import Path
 from cli.key_ring import ring_source
 from decisionlog import AuditKind, DecisionLog, Keys, LogMissing, Tombstone
 from decisionlog.erasure import tombstones
-from decisionlog.ids import lower_bound
+from decisionlog.ids import from_text, lower_bound
 from policy.catalog import Catalog, load_catalog
 from policy.registry import Registry
 from policy.releases import Releases
@@ -36,6 +36,7 @@ class Scope:
     since: datetime | None = None
     until: datetime | None = None
     made_by: str | None = None
+    until_id: str | None = None
 
 
 def log(data_dir: Path) -> DecisionLog:
@@ -104,7 +105,7 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
             _catalog(registry, scope.catalog_file),
             _ms(scope.as_of or now()),
             start=bound(scope.since) or b"",
-            until=bound(scope.until),
+            until=_end(scope),
             made_by=scope.made_by,
             open_log=opener(data_dir),
         )
@@ -113,6 +114,14 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
 def bound(moment: datetime | None) -> bytes | None:
     """An id that none of that moment or later is below; None for none."""
     return None if moment is None else lower_bound(max(_ms(moment), 0))
+
+
+def _end(scope: Scope) -> bytes | None:
+    """The first id that is left out, by time or by the last one that is not."""
+    ends = [bound(scope.until)]
+    if scope.until_id is not None:
+        ends.append(from_text(scope.until_id) + b"\0")
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _catalog(registry: Registry, file: Path | None) -> Catalog:

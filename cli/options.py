@@ -46,12 +46,16 @@ AsOf = Annotated[
     datetime | None,
     typer.Option(
         "--as-of",
-        help="Look from this moment (UTC): attribution windows that close later are still open.",
+        help="Look from this moment (UTC): what came later is not seen, and attribution windows "
+        "that close later are still open.",
         show_default="now",
     ),
 ]
 Since = Annotated[datetime | None, typer.Option(help="Only decisions from this moment on (UTC).")]
 Until = Annotated[datetime | None, typer.Option(help="Only decisions before this moment (UTC).")]
+UntilId = Annotated[
+    str | None, typer.Option(help="Only decisions up to this one, by its id.", show_default="all")
+]
 Processes = Annotated[
     int | None,
     typer.Option(

@@ -4,22 +4,15 @@ Stretches are cut by their number of decisions and merged in the order of the lo
 them: the result is the same, to the last bit, for any number of processes.
 """
 
-import os
-import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from replay.join import Joined
+from replay.processes import STRETCH, workers_for
+from replay.processes import pool as process_pool
 from replay.source import Address, Source
-
-STRETCH = 4096
-"""Decisions of a stretch: a second's work, so that progress moves and no process waits long."""
-STRETCHES_A_PROCESS = 4
-"""Another process needs about two seconds to begin; it has to have so many stretches to pay."""
 
 OnProgress = Callable[[int], None]
 Stretch = tuple[bytes, bytes | None]
@@ -63,13 +56,13 @@ def read_log(
     advance = on_progress or (lambda _: None)
     read = plan.prepare(source)
     found = read(())
-    workers = min(processes or os.cpu_count() or 1, len(stretches) // STRETCHES_A_PROCESS)
+    workers = workers_for(len(stretches), processes)
     address = source.address
     if workers < 2 or address is None:  # noqa: PLR2004 - one process is this one
         for stretch in stretches:
             found.merge(_read_here(source, read, stretch, advance))
         return found
-    with _pool(workers, address, plan) as pool:
+    with process_pool(workers, _open_worker, address, plan) as pool:
         for stretch, part in zip(stretches, pool.map(_read_there, stretches), strict=True):
             if part is None:
                 # Errors do not travel well between processes: it is raised again here.
@@ -98,17 +91,6 @@ def _counted(joined: Iterable[Joined], advance: OnProgress) -> Iterator[Joined]:
         advance(1)
 
 
-@contextmanager
-def _pool(workers: int, address: Address, plan: Plan[Any]) -> Iterator[ProcessPoolExecutor]:
-    """Processes that have opened the log; not forked, since LMDB and threads do not bear it."""
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _open_worker, (address, plan))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 class _Worker:
     """What a worker process holds open until it ends."""
 
@@ -118,8 +100,6 @@ class _Worker:
 
 
 def _open_worker(address: Address, plan: Plan[Any]) -> None:
-    # Ctrl-C goes to every process of the terminal: the first one tells the others to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _Worker.source = _Worker.held.enter_context(address.opened())
     _Worker.read = plan.prepare(_Worker.source)
 

@@ -13,7 +13,9 @@ from policy.registry import Registry
 from replay.join import Interaction, Joined, Left, join, outcomes
 from replay.log_evaluation import Target
 from replay.own_policy import OwnPolicy, is_own
+from replay.snapshot import end_of, known_at
 from replay.train import is_fresh
+from replay.verify import Sought
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Source:
     catalog: Catalog
     """Says what counts as reward."""
     as_of_ms: int
-    """Unix time at which attribution windows must have closed."""
+    """The moment from which the log is looked at, Unix time: what came later is not seen, and
+    attribution windows must have closed by then."""
     start: bytes = b""
     """Decisions before this id are left out."""
     until: bytes | None = None
@@ -68,6 +71,11 @@ class Source:
         return self.log.counts().decisions
 
     @property
+    def end(self) -> bytes:
+        """The first id that is not looked at."""
+        return end_of(self.as_of_ms, self.until)
+
+    @property
     def address(self) -> Address | None:
         """Where other processes find the same; None where they may not."""
         if self.open_log is None:
@@ -75,34 +83,39 @@ class Source:
         data_dir = self.registry.data_dir
         return Address(data_dir, self.open_log, self.catalog, self.as_of_ms, self.made_by)
 
+    @property
+    def sought(self) -> Sought:
+        """The same decisions, to be verified."""
+        return Sought(self.log, self.registry, self.start, self.end, self.open_log)
+
     def interactions(
         self, on_progress: Callable[[int], None] | None = None
     ) -> Iterator[Interaction]:
         """Reads the log; `on_progress` is called with the decisions read since the last call."""
         self.left.clear()
-        logged = self._made_by(self._scan(on_progress))
+        logged = self._seen(self._scan(on_progress))
         rule, catalogs = self.catalog.reward, self.registry.catalog
         yield from join(logged, rule, catalogs, self.as_of_ms, self.left)
 
     def stretches(self, size: int) -> list[tuple[bytes, bytes | None]]:
         """First id, and first one left out, of stretches of so many decisions."""
-        starts = self.log.cuts(size, start=self.start, until=self.until)
-        ends = [*starts[1:], self.until]
+        starts = self.log.cuts(size, start=self.start, until=self.end)
+        ends = [*starts[1:], self.end]
         return list(zip(starts, ends, strict=False))  # of no stretch there is one end
 
     def outcomes(self, start: bytes, until: bytes | None) -> Iterator[Joined]:
         """Reads one stretch: every decision, with what became of it."""
-        logged = self._made_by(self.log.scan(start=start, until=until))
+        logged = self._seen(self.log.scan(start=start, until=until))
         yield from outcomes(logged, self.catalog.reward, self.registry.catalog, self.as_of_ms)
 
     def _scan(self, on_progress: Callable[[int], None] | None) -> Iterator[LoggedDecision]:
-        for logged in self.log.scan(start=self.start, until=self.until):
+        for logged in self.log.scan(start=self.start, until=self.end):
             if on_progress:
                 on_progress(1)
             yield logged
 
-    def _made_by(self, logged: Iterable[LoggedDecision]) -> Iterator[LoggedDecision]:
-        for one in logged:
+    def _seen(self, logged: Iterable[LoggedDecision]) -> Iterator[LoggedDecision]:
+        for one in known_at(logged, self.as_of_ms):
             if self.made_by in {None, one.decision.policy_version}:
                 yield one
 

@@ -209,7 +209,7 @@ def _ledger(source: Source, on_progress: OnProgress) -> LedgerCounts:
 
 
 def _verify(source: Source, on_progress: OnProgress) -> VerifyCounts:
-    found = verify(source.log, source.registry, on_progress)
+    found = verify(source.sought, on_progress)
     return VerifyCounts(found.decisions, found.exact, found.mismatched)
 
 

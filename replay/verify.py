@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Self
 
 from decisionlog import DamagedRecord, Decision, DecisionLog, NoSendReason
 from decisionlog.ids import entropy, to_text
@@ -13,9 +15,13 @@ from policy.errors import PolicyError
 from policy.registry import Registry
 from policy.rollout import HOLDOUT_VERSION, Arm
 from policy.situation import Stage, situation_of
+from replay.processes import STRETCH, pool, workers_for
 
 NAMED_MAX = 1000
 POLICIES_MAX = 8
+
+OpenLog = Callable[[], DecisionLog]
+Stretch = tuple[bytes, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +46,99 @@ class Verification:
         """Decisions that differ, all counted."""
         return self.decisions - self.exact
 
+    def with_more(self, more: Self) -> "Verification":
+        """What was found here and in the decisions that follow."""
+        return Verification(
+            self.decisions + more.decisions,
+            self.exact + more.exact,
+            (*self.mismatches, *more.mismatches)[:NAMED_MAX],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is to be verified."""
+
+    log: DecisionLog
+    registry: Registry
+    start: bytes = b""
+    """Decisions before this id are left out."""
+    until: bytes | None = None
+    """So are those from this id on."""
+    open_log: OpenLog | None = None
+    """Opens the same log in another process; None where only this one may read it."""
+
 
 def verify(
-    log: DecisionLog, registry: Registry, on_progress: Callable[[int], None] | None = None
+    sought: Sought,
+    on_progress: Callable[[int], None] | None = None,
+    processes: int | None = None,
 ) -> Verification:
-    """Recomputes the pmfs and draws of all decisions of a log.
+    """Recomputes the pmfs and draws of decisions of a log.
 
     Args:
-        log: goes on being written to meanwhile, if need be.
-        registry: has the policies and catalogs by the versions that records name.
+        sought: the log, which goes on being written to meanwhile, if need be; its registry has
+            the policies and catalogs by the versions that records name.
         on_progress: called with the decisions read since the last call.
+        processes: the most to use; None: one a core. Small logs are read in this process.
     """
-    checker = _Checker(registry)
+    starts = sought.log.cuts(STRETCH, start=sought.start, until=sought.until)
+    stretches = list(zip(starts, [*starts[1:], sought.until], strict=False))
+    found = Verification(0, 0, ())
+    for part in _parts(sought, stretches, workers_for(len(stretches), processes)):
+        found = found.with_more(part)
+        if on_progress:
+            on_progress(part.decisions)
+    return found
+
+
+def _parts(sought: Sought, stretches: list[Stretch], workers: int) -> Iterator[Verification]:
+    """What was found in each stretch, in their order."""
+    if workers < 2 or sought.open_log is None:  # noqa: PLR2004 - one process is this one
+        checker = _Checker(sought.registry)
+        yield from (_verify(sought.log, checker, stretch) for stretch in stretches)
+        return
+    with pool(workers, _open_worker, sought.open_log, sought.registry.data_dir) as others:
+        yield from others.map(_verify_there, stretches)
+
+
+class _Worker:
+    """What a process holds open until it ends."""
+
+    log: DecisionLog
+    checker: "_Checker"
+
+
+def _open_worker(open_log: OpenLog, data_dir: Path) -> None:
+    _Worker.log = open_log()
+    _Worker.checker = _Checker(Registry(data_dir))
+
+
+def _verify_there(stretch: Stretch) -> Verification:
+    return _verify(_Worker.log, _Worker.checker, stretch)
+
+
+def _verify(log: DecisionLog, checker: "_Checker", stretch: Stretch) -> Verification:
     decisions, exact, mismatches = 0, 0, list[Mismatch]()
-    for decision_id, reason in _checked(log, checker):
+    for decision_id, reason in _checked(log, checker, stretch):
         decisions += 1
         exact += reason is None
-        if reason is not None and len(mismatches) < NAMED_MAX:
+        if reason is not None:
             mismatches.append(Mismatch(decision_id, reason))
-        if on_progress:
-            on_progress(1)
-    return Verification(decisions, exact, tuple(mismatches))
+    return Verification(decisions, exact, tuple(mismatches[:NAMED_MAX]))
 
 
-def _checked(log: DecisionLog, checker: "_Checker") -> Iterator[tuple[str, str | None]]:
+def _checked(
+    log: DecisionLog, checker: "_Checker", stretch: Stretch
+) -> Iterator[tuple[str, str | None]]:
     """Every decision with what is wrong with it or a report on it; None if nothing is."""
     damages: dict[bytes, str] = {}
 
     def note(damage: DamagedRecord) -> None:
         damages.setdefault(damage.key[:ID_BYTES], str(damage))
 
-    for logged in log.scan(on_damage=note):
+    start, until = stretch
+    for logged in log.scan(start=start, until=until, on_damage=note):
         decision = logged.decision
         damage = damages.pop(decision.decision_id, None)
         yield from _taken(damages)

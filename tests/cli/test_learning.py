@@ -2,14 +2,16 @@
 
 import csv
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from decisionlog import DecisionLog
+from decisionlog import Decision, DecisionLog, Delivery, DeliveryStatus, Proposal, Reward
+from decisionlog.ids import lower_bound, to_text
 from tests.cli.conftest import AS_OF, DECISIONS, Sendwise
-from tests.replay.history import history, offer_of
+from tests.replay.history import KEYS, LATER_MS, history, offer_of
 from tests.replay.worlds import WORLD
 from tests.shop import DAY_MS, START_MS
 
@@ -321,3 +323,36 @@ def test_evaluating_json_of_others(sendwise: Sendwise, tmp_path: Path) -> None:
         1,
         f"sendwise: {tmp_path / 'absent'}: there is no such file or directory\n",
     )
+
+
+@pytest.mark.parametrize("bound", ["as_of", "until_id"])
+def test_the_same_command_again_prints_the_same_bytes(
+    sendwise: Sendwise, data: Path, bound: str
+) -> None:
+    """With new decisions, deliveries and rewards in between: evaluation, and the trained model."""
+    with DecisionLog.open(data, keys=KEYS, read_only=True) as log:
+        last = [logged.decision for logged in log.scan()][-1]
+    after = AS_OF if bound == "as_of" else "2100-01-01"
+    options = ["--as-of", after, "--format", "json", "--data", data]
+    options += ["--until-id", to_text(last.decision_id)] if bound == "until_id" else []
+    commands = [("evaluate", "--policy", "uniform"), ("train",)]
+    before = [sendwise(*command, *options).out for command in commands]
+    _live_on(data, last, rewards=int(bound == "as_of"))
+    assert [sendwise(*command, *options).out for command in commands] == before
+    whole = sendwise("evaluate", "--policy", "uniform", "--as-of", "2100-01-01", *options[2:6])
+    assert whole.json["n"] > json.loads(before[0])["n"]
+
+
+def _live_on(data: Path, last: Decision, rewards: int) -> None:
+    """More decisions with reports, and rewards of an old one that come late, after `AS_OF`."""
+    later_ms = LATER_MS + 1_000
+    in_time_ms = last.decided_at_ms + 1
+    with DecisionLog.open(data, keys=KEYS) as log:
+        for number in range(40):
+            id_ = lower_bound(later_ms + number)[:6] + last.decision_id[6:]
+            log.record([Proposal(replace(last, decision_id=id_))])
+            report = (id_, f"d{number}", DeliveryStatus.SENT, later_ms + number, later_ms + number)
+            log.report_deliveries([Delivery(*report)])
+        for number in range(rewards):
+            reward = Reward(last.decision_id, f"l{number}", "visit", 9.0, in_time_ms, later_ms)
+            log.report_rewards([reward])

@@ -10,7 +10,7 @@ from policy.learned import Kind
 from policy.policies import Uniform
 from policy.registry import Registry
 from replay.train import Trained, is_fresh, train
-from replay.verify import verify
+from replay.verify import Sought, verify
 from tests.replay.history import LATER_MS, History, at, history
 from tests.replay.worlds import WORLD, live
 
@@ -75,5 +75,5 @@ def test_what_it_decides_is_verified_exactly(tmp_path: Path) -> None:
         live(past, 60)
         made = [one.decision for one in past.log.scan()]
         assert sum(decision.policy_version == version for decision in made) > 20
-        found = verify(past.log, past.registry)
+        found = verify(Sought(past.log, past.registry))
         assert (found.decisions, found.mismatches) == (120, ())

@@ -3,15 +3,17 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisionlog import Decision, Stage
+import replay.verify as verifying
+from decisionlog import Decision, DecisionLog, Stage
 from decisionlog.tables import Table
-from replay.verify import Verification, verify
+from replay.verify import Sought, Verification, verify
 from tests.replay.history import History, history, text_of
 from tests.shop import CATALOG, TRAFFIC, register_chain
 
@@ -40,13 +42,13 @@ def fill(past: History) -> None:
 
 def checked(past: History) -> Verification:
     """What verification finds."""
-    return verify(past.log, past.registry)
+    return verify(Sought(past.log, past.registry))
 
 
 def test_real_logs_are_exact(mixed: History) -> None:
     """Every arm, catalog and policy, decisions without choice included."""
     progress: list[int] = []
-    found = verify(mixed.log, mixed.registry, progress.append)
+    found = verify(Sought(mixed.log, mixed.registry), progress.append)
     assert found == Verification(decisions=63, exact=63, mismatches=())
     assert found.mismatched == 0
     assert sum(progress) == 63
@@ -220,3 +222,25 @@ def test_a_thousand_mismatches_are_named_and_all_are_counted(past: History) -> N
     found = checked(past)
     assert found.mismatched == 1001
     assert len(found.mismatches) == 1000
+
+
+def test_processes_find_the_same(mixed: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes name the same decisions in the same order as one, and all progress is told."""
+    monkeypatch.setattr(verifying, "STRETCH", 3)
+    logged = [logged.decision for logged in mixed.log.scan() if logged.decision.stages]
+    for decision in logged[::7]:
+        mixed.overwrite(replace(decision, no_send_reason=3 - decision.no_send_reason))
+    open_log = partial(DecisionLog.open, mixed.registry.data_dir, keys=None, read_only=True)
+    sought = Sought(mixed.log, mixed.registry, open_log=open_log)
+    steps: list[int] = []
+    alone, both = verify(sought, processes=1), verify(sought, steps.append, 2)
+    assert alone == both
+    assert both.mismatched > 1
+    assert sum(steps) == both.decisions
+
+
+def test_bounds_leave_the_rest_out(mixed: History) -> None:
+    """From an id on, and up to another one that is left out."""
+    ids = [logged.decision.decision_id for logged in mixed.log.scan()]
+    found = verify(Sought(mixed.log, mixed.registry, ids[2], ids[5]))
+    assert (found.decisions, found.exact) == (3, 3)

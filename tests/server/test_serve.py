@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from decisionlog import DecisionLog, load_keys, ring_file
 from policy.registry import Registry
 from replay.ledger import ledger
-from replay.verify import verify
+from replay.verify import Sought, verify
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from sendwise.v1 import policy_service_pb2 as policy_api
@@ -86,7 +86,7 @@ def test_the_loop_end_to_end(tmp_path: Path) -> None:
         assert server.process.stdout.read() == "", "it says more than its one line"
     keys = load_keys(tmp_path / "data.key", data_directory=tmp_path / "data")
     with DecisionLog.open(tmp_path / "data", keys=keys, read_only=True) as log:
-        assert verify(log, Registry(tmp_path / "data")).exact == 40
+        assert verify(Sought(log, Registry(tmp_path / "data"))).exact == 40
         found = ledger(log, shop().reward)
     assert found.balanced
     assert (found.decided, found.delivered, found.joined) == (40, 40, 40)
@@ -105,7 +105,7 @@ def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
     keys = load_keys(tmp_path / "data.key", data_directory=tmp_path / "data")
     with DecisionLog.open(tmp_path / "data", keys=keys, read_only=True) as log:
         assert len(log.standing(keys.pseudonym("alice")).contacts) == 3
-        assert verify(log, Registry(tmp_path / "data")).exact == 64
+        assert verify(Sought(log, Registry(tmp_path / "data"))).exact == 64
 
 
 def test_an_encrypted_log_gets_another_key_while_it_serves(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_an_encrypted_log_gets_another_key_while_it_serves(tmp_path: Path) -> No
     ring.write_text(ring.read_text().splitlines()[1] + "\n")
     source = ring_file(ring, data_directory=data)
     with DecisionLog.open(data, keys=None, read_only=True, key_ring=source) as log:
-        assert verify(log, Registry(data)).exact == 3
+        assert verify(Sought(log, Registry(data))).exact == 3
         assert ledger(log, shop().reward).balanced
 
 

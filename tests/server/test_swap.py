@@ -14,7 +14,7 @@ from policy.policies import Policy
 from policy.registry import Registry
 from policy.releases import Releases
 from policy.rollout import Arm, ArmShare, Rollout
-from replay.verify import verify
+from replay.verify import Sought, verify
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from server.serving import Current
@@ -66,7 +66,7 @@ def test_swaps_lose_no_call(service: Service) -> None:
         end.set()
         versions = [version for call in calls for version in call.result()]
     assert set(versions) == set(chains)
-    verification = verify(service.log, service.registry)
+    verification = verify(Sought(service.log, service.registry))
     assert verification.mismatches == ()
     assert verification.exact == len(versions) == service.log.counts().decisions
 

@@ -17,7 +17,7 @@ from decisionlog import DecisionLog, LoggedDecision, load_keys
 from decisionlog.ids import to_text
 from policy.registry import Registry
 from replay.ledger import ledger
-from replay.verify import verify
+from replay.verify import Sought, verify
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1.decision_service_pb2_grpc import DecisionServiceStub
 from sendwise.v1.feedback_service_pb2_grpc import FeedbackServiceStub
@@ -143,6 +143,6 @@ def test_killed_servers_lose_nothing_acknowledged(tmp_path: Path, rng: random.Ra
         subjects = [logged.decision.subject for logged in held.values()]
         assert len(set(subjects)) == len(subjects), "a customer was decided for twice"
         assert ledger(log, shop().reward).balanced
-        verification = verify(log, Registry(tmp_path / "data"))
+        verification = verify(Sought(log, Registry(tmp_path / "data")))
     assert verification.mismatches == ()
     assert load.failures <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}

@@ -1,0 +1,27 @@
+"""The log as it was at one moment: reading it again gives the same, whatever comes since."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from decisionlog import LoggedDecision
+from decisionlog.ids import lower_bound
+
+
+def end_of(as_of_ms: int, until: bytes | None) -> bytes:
+    """The first id that is not looked at: the given one, or that of the moment after.
+
+    Args:
+        as_of_ms: Unix time.
+        until: A bound of the caller's, None for none.
+    """
+    latest = lower_bound(max(as_of_ms, 0) + 1)
+    return latest if until is None else min(latest, until)
+
+
+def known_at(logged: Iterable[LoggedDecision], as_of_ms: int) -> Iterator[LoggedDecision]:
+    """Yields decisions with those of their reports that had been received by a moment."""
+    for one in logged:
+        deliveries = tuple(each for each in one.deliveries if each.received_at_ms <= as_of_ms)
+        rewards = tuple(each for each in one.rewards if each.received_at_ms <= as_of_ms)
+        is_whole = (len(deliveries), len(rewards)) == (len(one.deliveries), len(one.rewards))
+        yield one if is_whole else replace(one, deliveries=deliveries, rewards=rewards)
