@@ -150,7 +150,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     """Say what policies would have earned, and how sure that is."""
     if file is not None:
         with progress("Reading", 1000) as advance:
-            found = evaluate_table(file, estimator, _share_of(advance))
+            found = evaluate_table(file, estimator, _share_of(advance), processes=processes)
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     if dsjson is not None:

@@ -1,7 +1,7 @@
 """An evaluation of a target policy: chosen estimators and diagnostics over one stream of rows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
 from replay.estimators import Estimator, choose_estimators, make_estimators
 from replay.sample import Sample
 from replay.statistics import Statistics
-from replay.tables import REQUIRED, blaming, open_table
+from replay.table_reading import OnProgress, gather
+from replay.tables import REQUIRED, open_table
 from replay.verdict import Verdict
 
 DEFAULT_ESTIMATORS = ("ips", "snips")
@@ -20,9 +21,6 @@ DEFAULT_ESTIMATORS = ("ips", "snips")
 
 WITH_REWARD_MODEL = (*DEFAULT_ESTIMATORS, "dm", "dr")
 """What is shown where there is a reward model."""
-
-OnProgress = Callable[[int, float], None]
-"""Called with the rows read so far and the share of the table read, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +126,25 @@ class Evaluation:
             return None
 
 
-def evaluate_table(
+def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
     path: Path,
     estimators: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
     *,
     level: float = DEFAULT_LEVEL,
     bounds: Bounds = NO_BOUNDS,
+    processes: int | None = None,
 ) -> EvaluationResult:
     """Evaluate the policy that a table describes, in one pass and bounded memory.
 
     Args:
         path: A Parquet or CSV file, or a directory of them, with the columns of `Sample`.
         estimators: Names; `all` for every one whose columns the table has, None for the usual.
-        on_progress: Called after each chunk.
+        on_progress: Called as the rows are read.
         level: Confidence level of the intervals.
         bounds: What every reward is known to keep.
+        processes: At most so many read a large table; one a core if None. The result is the same
+            for any number.
 
     Raises:
         TableError: The table is absent, unreadable, empty, or breaks a rule; it names file, row
@@ -152,12 +153,8 @@ def evaluate_table(
     """
     table = open_table(path)
     names = choose_estimators(estimators, table.columns)
-    evaluation = Evaluation(names, bounds)
-    for chunk in table.chunks(_needed_columns(names)):
-        with blaming(chunk.path):
-            evaluation.add(chunk.sample)
-        if on_progress is not None:
-            on_progress(evaluation.n, chunk.share)
+    parts = list(table.parts(_needed_columns(names)))
+    evaluation = gather(parts, Evaluation(names, bounds), processes, on_progress)
     if evaluation.n == 0:
         raise EmptyTableError(path)
     return evaluation.result(level)

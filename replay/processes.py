@@ -1,4 +1,4 @@
-"""Processes that read parts of a log beside each other."""
+"""Processes that read parts of a log or of a table beside each other."""
 
 import os
 import signal

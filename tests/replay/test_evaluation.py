@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from replay.errors import MergeError, UnknownEstimatorError
 from replay.estimate import Bounds
-from replay.estimators import ESTIMATORS, make_estimators
+from replay.estimators import make_estimators
 from replay.evaluation import Evaluation, EvaluationResult
 from replay.verdict import Verdict
 from tests.replay.samples import Row, logs, sample_of, seeded_log
 
-NAMES = sorted(ESTIMATORS)
+NAMES = ["clipped_ips", "cressie_read", "dm", "dr", "dr_os", "ips", "mrdr", "sndr", "snips"]
 
 
 def evaluated(*chunks: list[Row], names: list[str] = NAMES) -> Evaluation:
@@ -61,7 +61,7 @@ def test_the_contract_of_evaluate() -> None:
     assert found["n"] == 500
     assert set(found["estimates"]) == set(NAMES)
     for estimate in found["estimates"].values():
-        assert set(estimate) == {"value", "interval", "method"}
+        assert set(estimate) - {"parameters"} == {"value", "interval", "method"}
         assert estimate["interval"][0] < estimate["value"] < estimate["interval"][1]
     assert {"ess", "max_weight", "mean_weight"} <= found["diagnostics"].keys()
     assert found["verdict"] in {"ok", "warn", "refuse"}

@@ -22,7 +22,8 @@ from replay.errors import (
 from replay.estimate import Bounds
 from replay.estimators import ESTIMATORS
 from replay.evaluation import Evaluation, evaluate_table
-from replay.tables import CHUNK_ROWS, open_table
+from replay.table_formats import CHUNK_ROWS
+from replay.tables import open_table
 from tests.replay.samples import sample_of, seeded_log
 
 Columns = Mapping[str, object]
