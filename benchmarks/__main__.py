@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import choice, commit, learning, serving, size, telemetry, training
+from benchmarks import choice, commit, learning, scale, serving, size, telemetry, training
 
 RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "choice": choice.run,
     "commit": commit.run,
     "learning": learning.run,
+    "scale": scale.run,
     "serving": serving.run,
     "size": size.run,
     "telemetry": telemetry.run,

@@ -82,7 +82,7 @@ def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[i
         prepare(store, KEYS.fingerprint, 0)
         committer = Committer(store.write, on_commit=lambda _, size: batches.append(size))
         operations = [RecordDecisions([new]) for new in news]
-        seconds = _in_flight(committer.submit, operations)
+        seconds = in_flight(committer.submit, operations)
         committer.close()
     return seconds, batches
 
@@ -90,10 +90,10 @@ def _encoded(directory: str, news: Sequence[NewDecision]) -> tuple[float, list[i
 def _whole(directory: str, decisions: Sequence[Decision]) -> float:
     path = Path(directory)
     with DecisionLog.open(path, keys=KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
-        return _in_flight(log.submit, [[Proposal(decision)] for decision in decisions])
+        return in_flight(log.submit, [[Proposal(decision)] for decision in decisions])
 
 
-def _in_flight(submit: Callable[[_Item], Ticket[_Result]], items: Sequence[_Item]) -> float:
+def in_flight(submit: Callable[[_Item], Ticket[_Result]], items: Sequence[_Item]) -> float:
     """Submit all, wait for the oldest whenever `IN_FLIGHT` are waiting; return the seconds."""
     waiting: deque[Ticket[_Result]] = deque()
     started_s = perf_counter()
@@ -148,7 +148,7 @@ def _steady(directory: str, decisions: Sequence[Decision]) -> list[float]:
 
 def _rewards(directory: str, decisions: Sequence[Decision]) -> float:
     """Return the seconds that it takes to store a reward on each of the decisions of a log."""
-    rewards = [_reward(decision) for decision in decisions]
+    rewards = [reward_on(decision) for decision in decisions]
     path = Path(directory)
     with DecisionLog.open(path, keys=KEYS, map_size_bytes=_MAP_SIZE_BYTES) as log:
         started_s = perf_counter()
@@ -157,17 +157,18 @@ def _rewards(directory: str, decisions: Sequence[Decision]) -> float:
         return perf_counter() - started_s
 
 
-def _reward(decision: Decision) -> Reward:
+def reward_on(decision: Decision) -> Reward:
+    """Return a reward a minute after a decision."""
     at_ms = decision.decided_at_ms
     return Reward(decision.decision_id, "visit-1", "visit", 1.0, at_ms + 60_000, at_ms + 61_000)
 
 
 def _decisions(source: random.Random) -> list[Decision]:
     ids = DecisionIds(iter(range(RECORDS)).__next__, source.getrandbits)
-    return [_decision(ids.new(), source) for _ in range(RECORDS)]
+    return [decision_from(ids.new(), source) for _ in range(RECORDS)]
 
 
-def _decision(decision_id: bytes, source: random.Random) -> Decision:
+def decision_from(decision_id: bytes, source: random.Random) -> Decision:
     """Return a small decision: eight features, three offers, one channel, one window."""
     return Decision(
         decision_id=decision_id,

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from decisionlog import DecisionLog, Reservation, Taken
 from policy.catalog import Reward as RewardRule
 from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, BulkJoin
@@ -96,7 +98,8 @@ def ledger(
     fates: Counter[Fate] = Counter()
     seen: Counter[str] = Counter()
     for part in BulkJoin(log, rule, as_of_ms=0).slices():
-        fates.update(FATE_ORDER[fate] for fate in part.fate.tolist())
+        found = np.bincount(part.fate, minlength=len(FATE_ORDER)).tolist()
+        fates.update(dict(zip(FATE_ORDER, found, strict=True)))
         for count in REPORT_COUNTS:
             seen[count] += getattr(part, count)
         if on_progress:

@@ -1,7 +1,8 @@
 """Turns the rows of a slice into columns; what is unusual goes through the codec, row by row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final, TypeVar
 
 import numpy as np
@@ -75,11 +76,11 @@ class _Values:
     """Stored values of a slice, joined."""
 
     def __init__(self, rows: Rows, dtype: "np.dtype[np.void]") -> None:
-        values = [value for _, value in rows]
+        keys, values = list(map(itemgetter(0), rows)), list(map(itemgetter(1), rows))
         self.buffer = np.frombuffer(b"".join(values), np.uint8)
         self.bounds = np.zeros(len(rows) + 1, np.int64)
         np.cumsum(np.fromiter(map(len, values), np.int64, len(rows)), out=self.bounds[1:])
-        self.ids = np.frombuffer(b"".join([key[:ID_BYTES] for key, _ in rows]), np.uint8)
+        self.ids = _ids(keys)
         self.out: Table = np.zeros(len(rows), dtype)
         self.kept = np.ones(len(rows), np.bool_)
 
@@ -184,6 +185,14 @@ def rewards(rows: Rows, names: Texts, on_damage: OnDamage) -> Reports:
 def _reports(values: _Values, name: Ints) -> Reports:
     kept = values.kept
     return Reports(values.kept_ids(), values.out[kept], name[kept], np.flatnonzero(kept))
+
+
+def _ids(keys: Sequence[bytes]) -> Bytes:
+    """The ids that keys begin with, joined."""
+    if not keys:
+        return np.zeros(0, np.uint8)
+    whole = np.frombuffer(b"".join(keys), np.uint8)
+    return whole.reshape(len(keys), -1)[:, :ID_BYTES].ravel()
 
 
 def _gathered(buffer: Bytes, starts: Ints) -> Bytes:
