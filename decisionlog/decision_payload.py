@@ -20,8 +20,6 @@ from sendwise.log.v1 import records_pb2 as pb
 IDS: Final = struct.Struct(f"2s{ID_BYTES}s2s{ID_BYTES}s2s{ID_BYTES}s")
 FIRST, SECOND, THIRD = (bytes([field << 3 | 2, ID_BYTES]) for field in (1, 2, 3))
 
-_GRID: Final = bytes([12 << 3 | 2])
-_MORE: Final = 1 << 7  # the bit of a varint's byte that says that another one follows
 _DOUBLE: Final = struct.Struct("<d")
 # A cache of parts holds few bytes an entry, and what comes more often than this is worth keeping.
 _PARTS: Final = 4_096
@@ -69,8 +67,7 @@ def _parts(decision: Decision) -> list[bytes]:
     parts += _features(decision.features)
     if decision.offer_features:
         parts.append(_offer_features(decision))
-    parts += _grid(decision.grid)
-    parts.append(_tree(decision.tree))
+    parts += _grid(decision.grid), _tree(decision.tree)
     parts += [_stage(stage) for stage in decision.stages]
     return parts
 
@@ -90,15 +87,21 @@ def _constants(constants: tuple[int, str, str, str, int, int]) -> bytes:
 
 def _features(features: Features) -> list[bytes]:
     parts: list[bytes] = []
-    for name in sorted(features):
+    for name, number in _names(tuple(features)):
         value = features[name]
         if isinstance(value, str):
             parts.append(_category(name, value))
         elif isinstance(value, bool):  # before numbers: a bool is an int as well
             parts.append(_flag(name, value))
         else:
-            parts += _number(name), _DOUBLE.pack(value)
+            parts += number, _DOUBLE.pack(value)
     return parts
+
+
+@lru_cache(maxsize=128)  # of up to some hundred features
+def _names(names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
+    """Return names in order, each with what stands before its value where that is a number."""
+    return tuple((name, _number(name)) for name in sorted(names))
 
 
 @lru_cache(maxsize=_PARTS)
@@ -139,27 +142,18 @@ def _add_features(messages: _FeatureList, features: Features) -> None:
             add(name=name, number=value)
 
 
-def _grid(grid: Grid) -> tuple[bytes, bytes, bytes]:
-    windows = _windows(grid.start_ms, grid.step_ms, grid.local_minutes)
-    earliest = pb.Grid(earliest_ms=grid.earliest_ms).SerializeToString()
-    return _beginning(_GRID, len(windows) + len(earliest)), windows, earliest
+def _grid(grid: Grid) -> bytes:
+    return _grid_field(grid.start_ms, grid.step_ms, grid.earliest_ms, grid.local_minutes)
 
 
-@lru_cache(maxsize=256)  # of up to some thousand windows
-def _windows(start_ms: int, step_ms: int, local_minutes: tuple[int, ...]) -> bytes:
-    grid = pb.Grid(start_ms=start_ms, step_ms=step_ms, local_minutes=local_minutes)
-    return grid.SerializeToString()
-
-
-@lru_cache(maxsize=_PARTS)
-def _beginning(tag: bytes, length: int) -> bytes:
-    """Return what stands before a message within a message: its tag, and its length as varint."""
-    found = bytearray(tag)
-    while length >= _MORE:
-        found.append(length % _MORE | _MORE)
-        length //= _MORE
-    found.append(length)
-    return bytes(found)
+@lru_cache(maxsize=256)  # of up to some thousand windows; most decisions of a moment share one
+def _grid_field(
+    start_ms: int, step_ms: int, earliest_ms: int, local_minutes: tuple[int, ...]
+) -> bytes:
+    grid = pb.Grid(
+        start_ms=start_ms, step_ms=step_ms, earliest_ms=earliest_ms, local_minutes=local_minutes
+    )
+    return pb.DecisionRecord(grid=grid).SerializeToString()
 
 
 def _stage(stage: Stage) -> bytes:
