@@ -193,29 +193,44 @@ def report(  # noqa: PLR0913 - one parameter an option
             show_default="uniform, every fixed offer, the champion",
         ),
     ] = None,
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A feature of the request for the tables of metrics; may be repeated.",
+            show_default="some with a few values",
+        ),
+    ] = None,
+    reward_model: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Show doubly robust values, with one of {', '.join(MODELS)}, and how well it "
+            "foresaw."
+        ),
+    ] = None,
     catalog: CatalogFile = None,
     as_of: AsOf = None,
+    processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Write all findings to one HTML file.
 
-    Policies, prediction against what came true, ledger, verification.
+    Policies, prediction against what came true, course, metrics, ledger, verification.
     """
     # Drawing takes a second to import, which no other command should have to wait for.
     from replay.report import write_report  # noqa: PLC0415
 
     champion = releases(data).present().champion
-    with (
-        source(data, Scope(catalog, as_of)) as found,
-        progress("Reporting", READINGS * found.size) as advance,
-    ):
+    with source(data, Scope(catalog, as_of)) as found:
         subject = Subject(
             title=found.catalog.name,
             champion=champion,
             predicted=Predictions(data).read(champion),
             policies=policy or default_policies(found.catalog, champion),
+            reward_model=_fitted(found, reward_model, FOLDS),
+            segments=None if segment is None else tuple(dict.fromkeys(segment)),
         )
-        gathered = summarise(found, subject, now(), advance)
+        with progress("Reporting", READINGS * found.size) as advance:
+            gathered = summarise(found, subject, now(), advance, processes=processes)
     write_report(gathered, out)
     facts = {"report": str(out), **report_facts(gathered)}
     show(facts, form, lambda: line("\n".join([*gathered.headlines, f"see {out}"])))

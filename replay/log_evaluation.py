@@ -140,20 +140,24 @@ class PolicyReading:
         interactions: Sequence[Interaction],
         probabilities: Floats,
         foreseen: Foreseen = NOTHING_FORESEEN,
-    ) -> None:
+    ) -> Floats:
         """Takes in interactions.
 
         Args:
             interactions: the ones that can speak for the policy.
             probabilities: of their choices by the policy.
             foreseen: what a reward model says of them.
+
+        Returns:
+            Their importance weights, shape (n,).
         """
         if not interactions:
-            return
+            return np.zeros(0)
         sample = _sample(interactions, probabilities, foreseen)
         self.evaluation.add(sample)
         self.paired.add(sample, _sample(interactions, sample.p_log))
         self.weights.add(sample)
+        return sample.weight
 
     def merge(self, other: "PolicyReading") -> None:
         """Takes in what another one of the same policy and estimators has seen."""

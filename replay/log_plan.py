@@ -30,6 +30,7 @@ from replay.reward_models import Calibration, CalibrationSummary, CrossFitted
 from replay.reward_models.crossfit import Scorer, q_logged, v_target
 from replay.slices import read_log
 from replay.source import Source
+from replay.sums import Floats
 from replay.verdict import worst_first
 
 
@@ -67,6 +68,10 @@ class LogReading:
             self.calibration.merge(other.calibration)
 
 
+OnWeights = Callable[[str, Sequence[Interaction], Floats], None]
+Add = Callable[[LogReading, Sequence[Joined]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
     """Evaluates policies and checks the log in one reading."""
@@ -77,20 +82,35 @@ class EvaluationPlan:
 
     def prepare(self, source: Source) -> Callable[[Iterable[Joined]], LogReading]:
         """Loads the policies."""
-        targets = [source.target(version) for version in self.versions]
-        scorer = None if self.reward_model is None else self.reward_model.ready()
+        add = self.adder(source)
 
         def read(joined: Iterable[Joined]) -> LogReading:
             found = LogReading(source, self)
             for chunk in chunks(joined):
-                _add(found, chunk, targets, scorer)
+                add(found, chunk)
             return found
 
         return read
 
+    def adder(self, source: Source, on_weights: OnWeights | None = None) -> Add:
+        """Loads the policies, and gives what adds decisions to a reading.
+
+        Args:
+            source: where the policies are.
+            on_weights: told of every policy's interactions and importance weights.
+        """
+        targets = [source.target(version) for version in self.versions]
+        scorer = None if self.reward_model is None else self.reward_model.ready()
+        tell = on_weights or (lambda _policy, _interactions, _weights: None)
+        return lambda found, chunk: _add(found, chunk, targets, scorer, tell)
+
 
 def _add(
-    found: LogReading, chunk: Sequence[Joined], targets: Sequence[Target], scorer: Scorer | None
+    found: LogReading,
+    chunk: Sequence[Joined],
+    targets: Sequence[Target],
+    scorer: Scorer | None,
+    tell: OnWeights,
 ) -> None:
     found.left.update(one.left for one in chunk if one.left is not None)
     found.checks.add(chunk)
@@ -104,7 +124,8 @@ def _add(
     for target in targets:
         usable = usable_for(target, interactions)
         foreseen = values.of(target.policy, usable)
-        found.policies[target.name].add(usable, p_target(target.policy, usable), foreseen)
+        chosen = p_target(target.policy, usable)
+        tell(target.name, usable, found.policies[target.name].add(usable, chosen, foreseen))
 
 
 class _Values:
@@ -162,17 +183,22 @@ def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
     wanted = tuple(name for name in dict.fromkeys(versions) if name != LOGGING)
     plan = EvaluationPlan(wanted, tuple(estimators), reward_model)
     found = read_log(source, plan, processes, on_progress)
+    return conclude(source, found, level)
+
+
+def rollouts_of(source: Source) -> list[Rollout]:
+    """The rollouts that divided the subjects; none if only some decisions are looked at."""
+    return [] if source.made_by else list(source.registry.rollout_file.history())
+
+
+def conclude(source: Source, found: LogReading, level: float) -> LogEvaluation:
+    """What all that was read says."""
     log = found.checks.result(rollouts_of(source))
     model = None if found.calibration is None else found.calibration.result()
     if model is not None:
         log = replace(log, findings=(*log.findings, *model.findings()))
     policies = {name: with_log(one.result(level), log) for name, one in found.policies.items()}
     return LogEvaluation(policies, found.left, log, model)
-
-
-def rollouts_of(source: Source) -> list[Rollout]:
-    """The rollouts that divided the subjects; none if only some decisions are looked at."""
-    return [] if source.made_by else list(source.registry.rollout_file.history())
 
 
 def with_log(found: PolicyEvaluation, log: LogFindings) -> PolicyEvaluation:

@@ -17,7 +17,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from replay.estimate import Estimate
 from replay.formats import Formats, count, percent
 from replay.histogram import Bins
-from replay.report_data import PolicyRow, Prediction, ReportData, Series
+from replay.report_data import Delays, PolicyRow, Prediction, ReportData, Series, Shares
+from replay.reward_models.calibration import CalibrationSummary
 from replay.svg import COLOURS, inline_svg
 
 _WIDTH_IN = 4.9
@@ -112,6 +113,78 @@ def reward_plot(series: Sequence[Series], formats: Formats) -> str:
             _curve(axes, one, _SERIES[number % len(_SERIES)])
         _reward_axes(axes, series, formats)
         return finish("Mean reward over the log", _spoken_series(series, formats))
+
+
+def ess_plot(shares: Sequence[Shares]) -> str:
+    """Effective sample over the log, as a share of each stretch's interactions."""
+    with _figure(2.7, "ess") as (figure, finish):
+        axes = figure.subplots()
+        axes.grid(visible=True, axis="y")
+        for number, one in enumerate(shares[: len(_SERIES)]):
+            xs = [point.decisions for point in one.points]
+            ys = [point.share for point in one.points]
+            colour = _SERIES[number]
+            axes.plot(
+                xs, ys, color=colour, linewidth=2, marker="o", markersize=4, label=_short(one.name)
+            )
+        axes.set_ylim(0, 1.05)
+        axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1.0]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: percent(value)))
+        _log_axis(axes, len(shares) > 1)
+        return finish("Effective sample over the log", _spoken_shares(shares))
+
+
+def delays_plot(delays: Delays) -> str:
+    """When rewards come, in parts of the attribution window."""
+    with _figure(2.2, "delays") as (figure, finish):
+        axes = figure.subplots()
+        axes.grid(visible=True, axis="y")
+        width = delays.days / len(delays.counts)
+        total = sum(delays.counts) or 1
+        heights = [number / total for number in delays.counts]
+        starts = [width * part for part in range(len(heights))]
+        axes.bar(
+            starts,
+            heights,
+            width,
+            align="edge",
+            color=_SERIES[2],
+            edgecolor=COLOURS["surface"],
+            linewidth=1.5,
+        )
+        axes.set_xlim(0, delays.days)
+        axes.set_xlabel("days after the decision")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: percent(value)))
+        axes.tick_params(length=0)
+        first = percent(heights[0])
+        return finish("Delay of rewards", f"{first} come in the first {width:.3g} days.")
+
+
+def reliability_plot(model: CalibrationSummary, formats: Formats) -> str:
+    """What came against what a reward model foresaw; a model that is right lies on the line."""
+    with _figure(3.0, "reliability") as (figure, finish):
+        axes = figure.subplots()
+        axes.grid(visible=True, axis="both")
+        xs = [one.foreseen for one in model.bins]
+        ys = [one.came for one in model.bins]
+        low, high = min([*xs, *ys, 0.0]), max([*xs, *ys, 0.0]) * 1.08 or 1.0
+        axes.plot([low, high], [low, high], color=COLOURS["muted"], linestyle=(0, (3, 2)))
+        for one in model.bins:
+            ends = [one.came - 2 * one.error, one.came + 2 * one.error]
+            axes.plot([one.foreseen] * 2, ends, color=_SERIES[3], linewidth=3, alpha=0.35)
+        axes.plot(xs, ys, color=_SERIES[3], linewidth=1.5, marker="o", markersize=5)
+        axes.set_xlabel("foreseen")
+        axes.set_ylabel("came")
+        for axis in (axes.xaxis, axes.yaxis):
+            _value_axis(axis, formats)
+        axes.tick_params(length=0)
+        pairs = zip(xs, ys, strict=True)
+        return finish(
+            "Reliability of the reward model",
+            "; ".join(f"foreseen {x:.3g}, came {y:.3g}" for x, y in pairs) + ".",
+        )
 
 
 @contextmanager
@@ -246,12 +319,17 @@ def _finite_interval(estimate: Estimate) -> tuple[float, float]:
 
 
 def _reward_axes(axes: Axes, series: Sequence[Series], formats: Formats) -> None:
+    _value_axis(axes.yaxis, formats)
+    _log_axis(axes, len(series) > 1)
+
+
+def _log_axis(axes: Axes, has_legend: bool) -> None:  # noqa: FBT001 - whether there is something to tell apart
+    """The axis along the log, and names of the lines above it."""
     axes.set_xlabel("decisions logged")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: count(value)))
-    _value_axis(axes.yaxis, formats)
     axes.tick_params(length=0)
-    if len(series) > 1:
+    if has_legend:
         axes.figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10.5)
 
 
@@ -269,6 +347,15 @@ def _spoken(lines: Sequence[_Line]) -> str:
 def _spoken_weights(panels: Sequence[tuple[str, Bins]]) -> str:
     ranges = [(name, bins.trimmed().edges) for name, bins in panels]
     return "; ".join(f"{name}: from {e[0]:g} to {e[-1]:g}" for name, e in ranges) + "."
+
+
+def _spoken_shares(shares: Sequence[Shares]) -> str:
+    words = (
+        f"{one.name}: {percent(one.points[0].share)} at first, {percent(one.points[-1].share)} "
+        "at last"
+        for one in shares
+    )
+    return "; ".join(words) + "."
 
 
 def _spoken_series(series: Sequence[Series], formats: Formats) -> str:

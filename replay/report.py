@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from policy.files import write_atomically
 from replay import plots
-from replay.formats import Formats, count, level
+from replay.formats import Formats, count, level, percent
+from replay.metrics.words import figure
 from replay.report_data import ReportData
 
 
@@ -36,7 +37,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=count, level=level, moment=_moment)
+    environment.filters.update(
+        count=count, level=level, moment=_moment, figure=_figure, share=percent
+    )
     return environment
 
 
@@ -52,7 +55,18 @@ def _drawings(data: ReportData) -> dict[str, Markup]:
     if any(series.points for series in data.reward_over_log):
         filled = [series for series in data.reward_over_log if series.points]
         drawn["reward"] = plots.reward_plot(filled, Formats(data.unit))
+    if data.ess_over_log:
+        drawn["ess"] = plots.ess_plot(data.ess_over_log)
+    if data.delays is not None and any(data.delays.counts):
+        drawn["delays"] = plots.delays_plot(data.delays)
+    if data.reward_model is not None and data.reward_model.bins:
+        drawn["reliability"] = plots.reliability_plot(data.reward_model, Formats(data.unit))
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - escaped where drawn
+
+
+def _figure(value: float, metric: str) -> str:
+    """A number of a metric."""
+    return figure(metric, value)
 
 
 def _moment(moment: datetime) -> str:

@@ -7,7 +7,9 @@ from enum import StrEnum
 
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.histogram import Bins
-from replay.verdict import Verdict
+from replay.metrics.results import MetricTable
+from replay.reward_models.calibration import CalibrationSummary
+from replay.verdict import Finding, Verdict
 
 
 class Unit(StrEnum):
@@ -82,6 +84,40 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class SharePoint:
+    """Effective sample of one stretch of the log."""
+
+    decisions: int
+    """Decisions of the whole log up to the end of the stretch."""
+    share: float
+    """Effective rows as a share of the stretch's interactions."""
+    rows: float
+    """Effective rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Effective sample over the log, of one policy."""
+
+    name: str
+    points: tuple[SharePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """How long after its decision a reward comes."""
+
+    days: float
+    """Length of the attribution window."""
+    counts: tuple[int, ...]
+    """Rewards in equal parts of the window."""
+    late: int
+    """Rewards that came after it."""
+    open_share: float
+    """Share of the delivered decisions whose window is still open."""
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerCounts:
     """The reconciliation of the log."""
 
@@ -116,5 +152,12 @@ class ReportData:
     ledger: LedgerCounts | None = None
     verify: VerifyCounts | None = None
     reward_over_log: tuple[Series, ...] = ()
+    ess_over_log: tuple[Shares, ...] = ()
+    delays: Delays | None = None
+    metrics: MetricTable | None = None
+    """What happened, by arm, offer, channel, hour and segment."""
+    reward_model: CalibrationSummary | None = None
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the log itself; it concerns every policy."""
     level: float = DEFAULT_LEVEL
     """Confidence level of every interval."""

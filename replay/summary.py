@@ -1,40 +1,40 @@
 """Gathers what a report shows of a log: values, prediction, ledger, verification, course."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from policy.catalog import NO_SEND, Catalog
 from policy.policies import Uniform
-from policy.rollout import Arm
+from replay.checks import MaturityCheck
+from replay.course import Course, Stretches
 from replay.errors import EmptySampleError
-from replay.estimate import Estimate
-from replay.estimators import Ips
+from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.formats import Formats
 from replay.ledger import ledger
-from replay.log_evaluation import CHUNK, LOGGING, PolicyEvaluation, evaluate_log
+from replay.log_evaluation import LOGGING, PolicyEvaluation
+from replay.log_plan import EvaluationPlan, conclude
+from replay.metrics import DIMENSIONS, MetricsPlan, default_segments, kinds_of
 from replay.report_data import (
+    Delays,
     LedgerCounts,
     PolicyRow,
     Prediction,
     ReportData,
-    Series,
-    SeriesPoint,
-    Unit,
     VerifyCounts,
 )
-from replay.sample import Sample
+from replay.report_plan import ReportPlan
+from replay.reward_models import CrossFitted
+from replay.slices import read_log
 from replay.source import Source
 from replay.verify import verify
 
-READINGS = 4
+READINGS = 3
 """How often a log is read, for progress."""
-STRETCHES = 10
 ESTIMATOR = "snips"
+ROBUST = "dr"
+"""Shown in its place where there is a reward model."""
 
 OnProgress = Callable[[int], None]
 
@@ -50,27 +50,37 @@ class Subject:
     """What the champion was expected to earn; None if nobody said."""
     policies: Sequence[str]
     """Versions to evaluate."""
+    reward_model: CrossFitted | None = None
+    """Fitted already; its estimates are doubly robust."""
+    segments: tuple[str, ...] | None = None
+    """Features to tell interactions apart by; None: some with a few values."""
 
 
 def summarise(
-    source: Source, subject: Subject, generated_at: datetime, on_progress: OnProgress
+    source: Source,
+    subject: Subject,
+    generated_at: datetime,
+    on_progress: OnProgress,
+    *,
+    processes: int | None = None,
 ) -> ReportData:
-    """Reads a log four times and gathers a report.
+    """Reads a log three times and gathers a report.
 
     Args:
         source: the log.
         subject: what the report is about.
         generated_at: the time, with a zone.
         on_progress: called with the decisions read since the last call.
+        processes: the most to use; None: one a core. The report is the same for any number.
 
     Raises:
         EmptySampleError: if the log has no interactions.
     """
-    targets = [source.target(version) for version in subject.policies]
-    results = evaluate_log(source.interactions(on_progress), targets, [ESTIMATOR])
-    course = _Course(source.size)
-    course.read(source, on_progress)
-    logging = results[LOGGING].result.estimates[ESTIMATOR]
+    plan = _plan(source, subject)
+    found = read_log(source, plan, processes, on_progress)
+    results = conclude(source, found.log, DEFAULT_LEVEL)
+    course, ends = found.course, plan.stretches.ends
+    logging = results.policies[LOGGING].result.estimates[ESTIMATOR]
     if logging is None:
         raise EmptySampleError
     data = ReportData(
@@ -79,13 +89,40 @@ def summarise(
         headlines=(),
         unit=course.unit,
         logging=logging,
-        policies=tuple(_row(version, results[version]) for version in subject.policies),
+        policies=tuple(_row(name, results.policies[name]) for name in subject.policies),
         prediction=_prediction(subject, course),
         ledger=_ledger(source, on_progress),
         verify=_verify(source, on_progress),
-        reward_over_log=course.series(),
+        reward_over_log=course.series(ends),
+        ess_over_log=course.shares(subject.policies, ends),
+        delays=_delays(found.log.checks.maturity),
+        metrics=plan.metrics.table(found.metrics, DEFAULT_LEVEL, asked=False),
+        reward_model=results.reward_model,
+        findings=results.log.findings,
     )
     return replace(data, headlines=tuple(_headlines(data, Formats(data.unit))))
+
+
+def _plan(source: Source, subject: Subject) -> ReportPlan:
+    names = (ESTIMATOR,) if subject.reward_model is None else (ESTIMATOR, ROBUST)
+    evaluation = EvaluationPlan(tuple(subject.policies), names, subject.reward_model)
+    return ReportPlan(evaluation, _metrics_plan(source, subject), Stretches(source))
+
+
+def _metrics_plan(source: Source, subject: Subject) -> MetricsPlan:
+    segments = subject.segments
+    if segments is None:
+        segments = default_segments(source.interactions())
+    return MetricsPlan(kinds_of(source.catalog), tuple(DIMENSIONS), segments)
+
+
+def _delays(maturity: MaturityCheck) -> Delays:
+    return Delays(
+        days=maturity.rule.attribution_days,
+        counts=tuple(int(count) for count in maturity.delays),
+        late=maturity.late,
+        open_share=maturity.open_share,
+    )
 
 
 def report_facts(data: ReportData) -> dict[str, Any]:
@@ -108,85 +145,13 @@ def default_policies(catalog: Catalog, champion: str) -> list[str]:
     return list(dict.fromkeys(versions))
 
 
-class _Course:
-    """Rewards over the log, by arm, and those of the champion's own decisions."""
-
-    def __init__(self, size: int) -> None:
-        self._size = max(size, 1)
-        self._stretches: defaultdict[tuple[Arm, int], _Mean] = defaultdict(_Mean)
-        self._own: defaultdict[str, _Mean] = defaultdict(_Mean)
-        self._is_rate = True
-
-    def read(self, source: Source, on_progress: OnProgress) -> None:
-        """Reads the interactions of a log, with their places in it."""
-        place = 0
-
-        def advance(count: int) -> None:
-            nonlocal place
-            place += count
-            on_progress(count)
-
-        for interaction in source.interactions(advance):
-            decision = interaction.decision
-            stretch = min((place - 1) * STRETCHES // self._size, STRETCHES - 1)
-            self._is_rate = self._is_rate and interaction.reward in {0.0, 1.0}
-            self._stretches[Arm(decision.arm), stretch].add(interaction.reward)
-            self._own[decision.policy_version].add(interaction.reward)
-
-    @property
-    def unit(self) -> Unit:
-        """A rate if no reward was anything but 0 or 1."""
-        return Unit.RATE if self._is_rate else Unit.NUMBER
-
-    def realised(self, version: str) -> Estimate | None:
-        """What a policy earned with its own decisions."""
-        return self._own[version].estimate() if version in self._own else None
-
-    def series(self) -> tuple[Series, ...]:
-        """Mean reward, stretch by stretch, of every arm that has interactions."""
-        return tuple(
-            Series(arm.name.lower(), points) for arm in Arm if (points := tuple(self._points(arm)))
-        )
-
-    def _points(self, arm: Arm) -> Iterator[SeriesPoint]:
-        for stretch in range(STRETCHES):
-            if (arm, stretch) in self._stretches:
-                estimate = self._stretches[arm, stretch].estimate()
-                yield SeriesPoint(self._size * (stretch + 1) // STRETCHES, estimate)
-
-
-class _Mean:
-    """The mean of rewards that come one by one."""
-
-    def __init__(self) -> None:
-        self._estimator = Ips()
-        self._sums = self._estimator.statistics()
-        self._waiting: list[float] = []
-
-    def add(self, reward: float) -> None:
-        """Takes one; many are summed at a time, which costs little more than one."""
-        self._waiting.append(reward)
-        if len(self._waiting) == CHUNK:
-            self._flush()
-
-    def estimate(self) -> Estimate:
-        """The mean so far."""
-        self._flush()
-        return self._estimator.estimate(self._sums)
-
-    def _flush(self) -> None:
-        rewards = np.asarray(self._waiting, dtype=np.float64)
-        ones = np.ones(len(rewards))
-        self._sums.add(Sample(rewards, ones, ones))
-        self._waiting.clear()
-
-
 def _row(version: str, found: PolicyEvaluation) -> PolicyRow:
     result = found.result
+    robust = result.estimates.get(ROBUST)
     return PolicyRow(
         name=version,
         n=result.n,
-        estimate=result.estimates[ESTIMATOR],
+        estimate=robust or result.estimates[ESTIMATOR],
         ess=result.diagnosis.summary.ess,
         verdict=result.verdict,
         reasons=result.diagnosis.reasons,
@@ -195,7 +160,7 @@ def _row(version: str, found: PolicyEvaluation) -> PolicyRow:
     )
 
 
-def _prediction(subject: Subject, course: _Course) -> Prediction | None:
+def _prediction(subject: Subject, course: Course) -> Prediction | None:
     realised = course.realised(subject.champion)
     if subject.predicted is None or realised is None:
         return None

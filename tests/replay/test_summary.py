@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from replay.course import STRETCHES
 from replay.errors import EmptySampleError
 from replay.estimate import Estimate
 from replay.join import has_support
 from replay.report import write_report
 from replay.report_data import ReportData, Unit
-from replay.summary import READINGS, STRETCHES, Subject, default_policies, summarise
+from replay.summary import READINGS, Subject, default_policies, summarise
 from replay.verdict import Verdict
 from tests.replay.history import LATER_MS, History, at, history
 from tests.replay.worlds import WORLD, live
