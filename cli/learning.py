@@ -41,11 +41,13 @@ from replay.evaluation import (
 from replay.gate import gate
 from replay.log_plan import LogEvaluation, evaluate_source
 from replay.predictions import Predictions
+from replay.report_data import ReportData
 from replay.reward_models import MODELS, CrossFitted, RewardModelPlan, fit
 from replay.reward_models.crossfit import FOLDS
 from replay.reward_models.names import Model
 from replay.source import Source
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
+from replay.table_report import summarise_table
 from replay.train import train as train_chain
 
 Estimators = Annotated[
@@ -186,6 +188,10 @@ def report(  # noqa: PLR0913 - one parameter an option
     *,
     data: DataDir = DEFAULT_DATA_DIR,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+    file: Annotated[
+        Path | None,
+        typer.Option("--table", help="Report on a table (Parquet or CSV, as `evaluate`) instead."),
+    ] = None,
     policy: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,6 +225,13 @@ def report(  # noqa: PLR0913 - one parameter an option
     # Drawing takes a second to import, which no other command should have to wait for.
     from replay.report import write_report  # noqa: PLC0415
 
+    if file is not None:
+        with progress("Reading", 1000) as advance:
+            of_table = summarise_table(file, now(), _share_of(advance))
+        write_report(of_table, out)
+        _show_report(of_table, out, form)
+        return
+
     champion = releases(data).present().champion
     with source(data, Scope(catalog, as_of)) as found:
         subject = Subject(
@@ -232,8 +245,12 @@ def report(  # noqa: PLR0913 - one parameter an option
         with progress("Reporting", READINGS * found.size) as advance:
             gathered = summarise(found, subject, now(), advance, processes=processes)
     write_report(gathered, out)
-    facts = {"report": str(out), **report_facts(gathered)}
-    show(facts, form, lambda: line("\n".join([*gathered.headlines, f"see {out}"])))
+    _show_report(gathered, out, form)
+
+
+def _show_report(data: ReportData, out: Path, form: Format) -> None:
+    facts = {"report": str(out), **report_facts(data)}
+    show(facts, form, lambda: line("\n".join([*data.headlines, f"see {out}"])))
 
 
 def models(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:

@@ -33,7 +33,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, in the page's own font
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "font.family": "DejaVu Sans",
-    "font.size": 11.5,
+    "font.size": 12,
     "axes.edgecolor": COLOURS["grid"],
     "axes.facecolor": "none",
     "axes.labelcolor": COLOURS["muted"],
@@ -51,9 +51,9 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelcolor": COLOURS["muted"],
     "ytick.color": COLOURS["grid"],
     "ytick.labelcolor": COLOURS["muted"],
-    "xtick.labelsize": 10.5,
-    "ytick.labelsize": 10.5,
-    "axes.labelsize": 10.5,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "axes.labelsize": 11,
 }
 
 
@@ -158,6 +158,7 @@ def delays_plot(delays: Delays) -> str:
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: percent(value)))
         axes.tick_params(length=0)
+        axes.tick_params(axis="x", pad=8)  # the first number must not meet that of the other axis
         first = percent(heights[0])
         return finish("Delay of rewards", f"{first} come in the first {width:.3g} days.")
 
@@ -290,7 +291,12 @@ def _weight_axis(axes: Axes, edges: Sequence[Sequence[float]]) -> None:
     ticks = [2.0**power for power in powers if power % step == 0]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:,.4g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: _power(value)))
+
+
+def _power(value: float) -> str:
+    """A power of two, short: those below 1 as a fraction."""
+    return f"1/{1 / value:,.0f}" if value < 1 else f"{value:,.0f}"
 
 
 def _captions(axes: Axes, name: str, bins: Bins, total: int) -> None:
@@ -330,7 +336,7 @@ def _log_axis(axes: Axes, has_legend: bool) -> None:  # noqa: FBT001 - whether t
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: count(value)))
     axes.tick_params(length=0)
     if has_legend:
-        axes.figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10.5)
+        axes.figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=11)
 
 
 def _short(name: str) -> str:

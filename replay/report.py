@@ -9,8 +9,12 @@ from markupsafe import Markup
 from policy.files import write_atomically
 from replay import plots
 from replay.formats import Formats, count, level, percent
+from replay.metrics.reading import PER_SUBJECT
+from replay.metrics.results import MetricTable
 from replay.metrics.words import figure
 from replay.report_data import ReportData
+
+_LEFT_TO_JSON = frozenset({"precision@3", "ndcg@1"})
 
 
 def write_report(data: ReportData, path: Path) -> None:
@@ -25,7 +29,9 @@ def write_report(data: ReportData, path: Path) -> None:
 def render_report(data: ReportData) -> str:
     """The report as HTML; the same text for the same data."""
     template = _environment().get_template("report.html.j2")
-    return template.render(data=data, formats=Formats(data.unit), drawings=_drawings(data))
+    return template.render(
+        columns=_columns, data=data, formats=Formats(data.unit), drawings=_drawings(data)
+    )
 
 
 def _environment() -> Environment:
@@ -62,6 +68,20 @@ def _drawings(data: ReportData) -> dict[str, Markup]:
     if data.reward_model is not None and data.reward_model.bins:
         drawn["reliability"] = plots.reliability_plot(data.reward_model, Formats(data.unit))
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704 - escaped where drawn
+
+
+def _columns(table: MetricTable, dimension: str) -> list[str]:
+    """Metrics that a reader gets a column of.
+
+    Those by subject only where each subject belongs to one group, and one of each measure of the
+    ranking.
+    """
+    is_whole = dimension == "arm"
+    return [
+        name
+        for name in table.overall.cells
+        if name not in _LEFT_TO_JSON and (is_whole or name not in PER_SUBJECT.values())
+    ]
 
 
 def _figure(value: float, metric: str) -> str:

@@ -184,6 +184,9 @@ def _headlines(data: ReportData, formats: Formats) -> Iterator[str]:
     if shown:
         best = max(shown, key=_value)
         yield f"{best.name} is worth most by this log: {_sentence(best, formats)}."
+    elif data.policies:
+        reasons = [reason for row in data.policies for reason in row.reasons]
+        yield f"This log cannot say what any of these policies is worth: {reasons[0]}."
     if data.prediction is not None:
         predicted, realised = data.prediction.predicted, data.prediction.realised
         kept = "as predicted" if data.prediction.kept else "not as predicted"

@@ -11,7 +11,7 @@ from tests.browser.devtools import Page, browser_page
 from tests.programs import require_program
 from tests.replay.reports import report_data
 
-VIEWPORTS = {"phone": (390, 844), "desktop": (1280, 900)}
+VIEWPORTS = {"phone": (360, 780), "desktop": (1280, 900)}
 BOTH_WAYS = pytest.mark.parametrize("scheme", ["light", "dark"])
 EVERY_SIZE = pytest.mark.parametrize("device", VIEWPORTS)
 
@@ -63,6 +63,8 @@ def show(page: Page, url: str, device: str, scheme: str) -> None:
     page.problems.clear()
     page.emulate(*VIEWPORTS[device], scheme)
     page.open(url)
+    # What is folded away must fit as well.
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
 
 
 @EVERY_SIZE

@@ -5,17 +5,22 @@ from datetime import UTC, datetime
 
 from replay.estimate import Estimate
 from replay.histogram import Bins
+from replay.metrics import Cell, Group, MetricTable
 from replay.report_data import (
+    Delays,
     LedgerCounts,
     PolicyRow,
     Prediction,
     ReportData,
     Series,
     SeriesPoint,
+    SharePoint,
+    Shares,
     Unit,
     VerifyCounts,
 )
-from replay.verdict import Verdict
+from replay.reward_models.calibration import CalibrationSummary, ReliabilityBin
+from replay.verdict import Finding, Verdict
 
 REFUSAL = "one interaction of weight 1,000,000 carries 99.0% of all weight"
 HOSTILE = '<script>alert("x")</script> & $x_1$ 企画'
@@ -45,6 +50,11 @@ def report_data() -> ReportData:
         ledger=_ledger(),
         verify=VerifyCounts(64_000, 64_000, 0),
         reward_over_log=(_series("random", 0.147, 0.0), _series("champion", 0.149, 0.0038)),
+        ess_over_log=(_shares("always mens", 0.34, 0.0), _shares("chain-20261120", 0.9, -0.06)),
+        delays=Delays(14.0, (2_900, 700, 300, 200, 120, *[30] * 15), 41, 0.031),
+        metrics=_metrics(),
+        reward_model=_reward_model(),
+        findings=(Finding(Verdict.WARN, f"deliveries fail unequally ({HOSTILE} 12.0%)"),),
     )
 
 
@@ -58,6 +68,11 @@ def without(data: ReportData) -> ReportData:
         ledger=None,
         verify=None,
         reward_over_log=(),
+        ess_over_log=(),
+        delays=None,
+        metrics=None,
+        reward_model=None,
+        findings=(),
     )
 
 
@@ -115,3 +130,42 @@ def _series(name: str, start: float, step: float) -> Series:
         for tenth in range(1, 11)
     )
     return Series(name, tuple(points))
+
+
+def _shares(name: str, start: float, step: float) -> Shares:
+    points = (
+        SharePoint(6_400 * tenth, start + step * tenth, 6_400 * (start + step * tenth))
+        for tenth in range(1, 11)
+    )
+    return Shares(name, tuple(points))
+
+
+def _metrics() -> MetricTable:
+    arms = (_group("champion", 32_000, 0.182), _group("random", 32_000, 0.147))
+    hours = tuple(_group(f"{hour:02d}:00", 2_600, 0.15 + hour / 1000) for hour in range(24))
+    names = (HOSTILE, "a group whose name is far longer than anybody would want to read", "x")
+    offers = tuple(_group(name, 21_000, 0.16) for name in names)
+    by = {"arm": arms, "offer": offers, "hour": hours, f"feature {HOSTILE}": offers}
+    return MetricTable("logging", 0.95, _group("all", 64_000, 0.1649), by)
+
+
+def _group(name: str, n: int, rate: float) -> Group:
+    names = ("value", "value_per_subject", "ctr", "revenue", "revenue_per_subject", "unsubscribe")
+    ranked = ("precision@1", "ndcg@1", "precision@3", "ndcg@3")
+    cells = {metric: _cell(rate, metric) for metric in (*names, *ranked)}
+    return Group(name, n, float(n), cells)
+
+
+def _cell(rate: float, metric: str) -> Cell:
+    value = 1234.5 if metric.startswith("revenue") else rate
+    half = value / 20
+    near, far = (value - half, value + half), (value - 2 * half, value + 2 * half)
+    return Cell(value, near, far, differs=metric == "ctr")
+
+
+def _reward_model() -> CalibrationSummary:
+    bins = tuple(
+        ReliabilityBin(6_400, 0.05 + 0.03 * tenth, 0.06 + 0.028 * tenth, 0.004)
+        for tenth in range(10)
+    )
+    return CalibrationSummary("lightgbm", 64_000, 0.634, 0.4021, 0.4187, 0.031, bins)

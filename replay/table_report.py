@@ -1,0 +1,117 @@
+"""Gathers what a report shows of a table: estimates, weights, and how they run along its rows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from replay.errors import NoEstimateError
+from replay.estimate import DEFAULT_LEVEL, Estimate
+from replay.estimators import Ips
+from replay.evaluation import EvaluationResult, evaluate_table
+from replay.formats import Formats
+from replay.histogram import WeightHistogram
+from replay.paired import make_paired
+from replay.report_data import PolicyRow, ReportData, Unit
+from replay.sample import Sample
+from replay.tables import REQUIRED, open_table
+from replay.verdict import Verdict
+
+PAIRED_FORM = "snips"
+HEADLINE = "snips"
+OnShare = Callable[[int, float], None]
+
+
+def summarise_table(
+    path: Path, generated_at: datetime, on_progress: OnShare | None = None
+) -> ReportData:
+    """Reads a table twice and gathers a report.
+
+    Args:
+        path: a Parquet or CSV file, or a directory of them.
+        generated_at: the time, with a zone.
+        on_progress: called with rows and the share of the work that is done.
+
+    Raises:
+        TableError: if the table cannot be used; it names file, row and column.
+    """
+    advance = on_progress or (lambda _rows, _share: None)
+    result = evaluate_table(path, None, lambda rows, share: advance(rows, share / 2))
+    around = _Around()
+    for chunk in open_table(path).chunks(dict.fromkeys(REQUIRED, "every report")):
+        around.add(chunk.sample)
+        advance(around.n, (1 + chunk.share) / 2)
+    data = ReportData(
+        title=path.name,
+        generated_at=generated_at,
+        headlines=(),
+        unit=around.unit,
+        logging=around.logging(),
+        policies=tuple(_rows(result, around)),
+    )
+    return replace(data, headlines=tuple(_headlines(data, result, Formats(data.unit))))
+
+
+class _Around:
+    """What the rows say beside the estimates."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._is_rate = True
+        self._mean = Ips().statistics()
+        self._paired = make_paired(PAIRED_FORM)
+        self.weights = WeightHistogram()
+
+    def add(self, sample: Sample) -> None:
+        """Takes in a chunk."""
+        logged = Sample(sample.reward, sample.p_log, sample.p_log)
+        self.n += len(sample)
+        self._is_rate = self._is_rate and bool(((sample.reward == 0) | (sample.reward == 1)).all())
+        self._mean.add(logged)
+        self._paired.add(sample, logged)
+        self.weights.add(sample)
+
+    @property
+    def unit(self) -> Unit:
+        """A rate if no reward was anything but 0 or 1."""
+        return Unit.RATE if self._is_rate else Unit.NUMBER
+
+    def logging(self) -> Estimate:
+        """The mean reward."""
+        return Ips().estimate(self._mean)
+
+    def difference(self) -> Estimate | None:
+        """The target policy minus the logging policy."""
+        try:
+            return self._paired.estimate(DEFAULT_LEVEL)
+        except NoEstimateError:
+            return None
+
+
+def _rows(result: EvaluationResult, around: _Around) -> Iterator[PolicyRow]:
+    """One row for each estimator; they share the weights, and the first one shows them."""
+    difference, weights = around.difference(), around.weights.result()
+    for place, (name, estimate) in enumerate(result.estimates.items()):
+        yield PolicyRow(
+            name=f"target policy, {name}",
+            n=result.n,
+            estimate=estimate,
+            ess=result.diagnosis.summary.ess,
+            verdict=result.verdict,
+            reasons=result.diagnosis.reasons if place == 0 else (),
+            difference=difference if name == PAIRED_FORM else None,
+            weights=weights if place == 0 else None,
+        )
+
+
+def _headlines(data: ReportData, result: EvaluationResult, formats: Formats) -> Iterator[str]:
+    estimate = result.estimates.get(HEADLINE) or next(iter(result.estimates.values()))
+    if result.verdict is Verdict.REFUSE or estimate is None:
+        reason = next(iter(result.diagnosis.reasons), "the data allow no estimate")
+        yield f"This table cannot say what the target policy is worth: {reason}."
+        return
+    yield (
+        f"By this table the target policy is worth {formats.value(estimate)} for one decision "
+        f"({formats.interval(estimate)}); the policy that made it earned "
+        f"{formats.value(data.logging)}."
+    )
