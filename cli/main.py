@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     audit,
+    exporting,
     keeping,
     learning,
     metrics,
@@ -48,6 +49,7 @@ for command in (
     keeping.retain,
     vault.check_log,
     vault.rekey,
+    exporting.export,
     transfer.backup,
     transfer.restore,
     simulation.simulate,

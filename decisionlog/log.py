@@ -346,10 +346,17 @@ class DecisionLog:
         return cuts(self._store, every, start, until)
 
     def orphans(
-        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+        self,
+        *,
+        start: bytes = b"",
+        until: bytes | None = None,
+        slice_size: int = DEFAULT_SLICE_SIZE,
+        on_damage: OnDamage = raise_damage,
     ) -> Iterator[Delivery | Reward]:
         """Yield the reports on decisions that the log does not hold; see `scan.orphans`."""
-        return scanning.orphans(self._store, slice_size=slice_size, on_damage=on_damage)
+        return scanning.orphans(
+            self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
+        )
 
     def reservations(
         self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage

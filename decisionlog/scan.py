@@ -84,12 +84,19 @@ def scan(
 
 
 def orphans(
-    store: Store, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+    store: Store,
+    *,
+    start: bytes = b"",
+    until: bytes | None = None,
+    slice_size: int = DEFAULT_SLICE_SIZE,
+    on_damage: OnDamage = raise_damage,
 ) -> Iterator[Delivery | Reward]:
     """Yield the deliveries, then the rewards, whose decision is not in the log.
 
     Args:
         store: Where to read.
+        start: The first decision's id.
+        until: The first one that is left out; None: up to the end.
         slice_size: Reports looked at in one transaction.
         on_damage: Told of each damaged record, which is then left out.
 
@@ -98,9 +105,10 @@ def orphans(
         ValueError: The slice size is below 1.
     """
     _check_slice_size(slice_size)
-    for row in _orphan_rows(store, Table.DELIVERIES, slice_size):
+    bounds = (start, until, slice_size)
+    for row in _orphan_rows(store, Table.DELIVERIES, *bounds):
         yield from _decoded(decode_delivery, row, on_damage)
-    for row in _orphan_rows(store, Table.REWARDS, slice_size):
+    for row in _orphan_rows(store, Table.REWARDS, *bounds):
         yield from _decoded(decode_reward, row, on_damage)
 
 
@@ -202,19 +210,16 @@ def _reports(cursor: Cursor, decision_id: bytes) -> list[_Row]:
     return found
 
 
-def _orphan_rows(store: Store, table: Table, slice_size: int) -> Iterator[_Row]:
-    start = b""
-    while True:
+def _orphan_rows(
+    store: Store, table: Table, start: bytes, until: bytes | None, slice_size: int
+) -> Iterator[_Row]:
+    for rows in row_slices(store, table, start=start, until=until, slice_size=slice_size):
         with store.read() as transaction:
-            rows = list(islice(_rows(transaction.cursor(table), start), slice_size))
             found = _without_decision(transaction, rows)
         yield from found
-        if len(rows) < slice_size:
-            return
-        start = _after(rows[-1].key)
 
 
-def _without_decision(transaction: ReadTransaction, rows: list[_Row]) -> list[_Row]:
+def _without_decision(transaction: ReadTransaction, rows: Sequence[_Row]) -> list[_Row]:
     ids = {row.key[:ID_BYTES] for row in rows}
     unknown = {id_ for id_ in ids if transaction.get(Table.DECISIONS, id_) is None}
     return [row for row in rows if row.key[:ID_BYTES] in unknown]

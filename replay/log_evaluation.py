@@ -189,6 +189,16 @@ def _sample(
     )
 
 
+def evaluation_row(one: Interaction, target: Target) -> dict[str, float]:
+    """What an evaluation of a policy takes of an interaction, by the columns of a table."""
+    return {
+        "reward": one.reward,
+        "p_log": _p_log(one),
+        "p_target": float(p_target(target.policy, [one])[0]),
+        "subject": _cluster(one.decision),
+    }
+
+
 def _p_log(interaction: Interaction) -> float:
     return interaction.decision.action_probability
 

@@ -36,6 +36,7 @@ OTHERS = [
     "export-subject",
     "retain",
     "backup",
+    "export",
     "restore",
 ]
 

@@ -1,0 +1,96 @@
+"""Parquet files that appear whole or not at all, written and cleaned in bounded memory."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from policy.files import sync
+from replay.export.columns import Row
+
+BATCH_ROWS: Final = 8_192
+"""Rows that are held before they are written."""
+UNFINISHED: Final = ".unfinished"
+"""How the name of a file ends that is being written; readers of tables look for .parquet."""
+
+
+class TableWriter:
+    """Takes rows and writes them in batches."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._rows: list[Row] = []
+        self.count = 0
+
+    def add(self, row: Row) -> None:
+        """Takes a row."""
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) == BATCH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Yields a name to write to, which becomes the file at the end; not if anything is raised."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + UNFINISHED)
+    try:
+        yield scratch
+        sync(scratch)
+        os.replace(scratch, path)  # noqa: PTH105 - says that it replaces
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator[TableWriter]:
+    """Yields a writer of a table that is there as a whole when the block has ended."""
+    with appearing(path) as scratch:
+        writer = TableWriter(scratch, schema)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+def rows_of(path: Path, columns: list[str]) -> Iterator[Any]:
+    """Yields some columns of a table, as lists, row group by row group."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=columns)
+            yield from zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+
+
+def clean(path: Path, is_kept: Callable[[str], bool]) -> int:
+    """Writes a table anew without some decisions; returns how many rows went."""
+    with pq.ParquetFile(path) as file:
+        before, schema, count = file.metadata.num_rows, file.schema_arrow, 0
+        with (
+            appearing(path) as scratch,
+            pq.ParquetWriter(scratch, schema, compression="zstd") as out,
+        ):
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group)
+                ids = table.column("decision_id").to_pylist()
+                kept = table.filter(pa.array([is_kept(one) for one in ids], pa.bool_()))
+                out.write_table(kept)
+                count += kept.num_rows
+    return int(before - count)

@@ -1,0 +1,255 @@
+"""The exported tables: all that the log holds, once, by day, and nothing of the erased."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from decisionlog import DeliveryStatus, Reward, erasure, retention
+from decisionlog.ids import lower_bound, to_text
+from decisionlog.readable import time_text
+from decisionlog.tables import Table
+from replay.evaluation import evaluate_table
+from replay.export import export_days
+from replay.export.columns import SCHEMAS
+from replay.export.days import DAYS
+from replay.export.files import UNFINISHED
+from replay.log_evaluation import evaluate_log
+from tests.replay.history import KEYS, LATER_MS, History, history
+from tests.replay.worlds import WORLD, live
+from tests.server.process import ENVIRONMENT, ROOT
+from tests.shop import DAY_MS, START_MS
+
+DAYS_LIVED = 3
+EACH_DAY = 40
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Iterator[History]:
+    """Yield a log of three days."""
+    with history(tmp_path / "data", WORLD) as past:
+        for day in range(DAYS_LIVED):
+            past.clock.now_ms = START_MS + day * DAY_MS
+            live(past, EACH_DAY)
+        yield past
+
+
+def rows(directory: Path, table: str) -> list[dict[str, Any]]:
+    """Return all rows of a table, day by day."""
+    paths = sorted((directory / table).rglob("*.parquet"))
+    return [row for path in paths for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+
+def test_everything_is_exported_once(past: History, tmp_path: Path) -> None:
+    """Every decision, delivery, reward and interaction is a row, in the day of its decision."""
+    stranger = past.decide()
+    past.delete(Table.DECISIONS, stranger.decision_id)
+    past.deliver(stranger)
+    progress: list[int] = []
+    done = export_days(past.source(), tmp_path / "out", on_progress=progress.append)
+    logged = list(past.log.scan())
+    assert sum(progress) == len(logged) == DAYS_LIVED * EACH_DAY
+    assert [row["decision_id"] for row in rows(tmp_path / "out", "decisions")] == [
+        to_text(one.decision.decision_id) for one in logged
+    ]
+    assert len(rows(tmp_path / "out", "deliveries")) == len(logged) + 1
+    orphans = [row for row in rows(tmp_path / "out", "deliveries") if row["subject"] is None]
+    assert [row["decision_id"] for row in orphans] == [to_text(stranger.decision_id)]
+    assert len(rows(tmp_path / "out", "rewards")) == sum(len(one.rewards) for one in logged)
+    interactions = list(past.source().interactions())
+    assert [(row["reward"], row["p_log"]) for row in rows(tmp_path / "out", "interactions")] == [
+        (one.reward, one.decision.action_probability) for one in interactions
+    ]
+    assert done.written == ["2026-03-02", "2026-03-03", "2026-03-04"]
+    assert done.rows["interactions"] == len(interactions)
+    days = {path.parent.name for path in (tmp_path / "out" / "decisions").rglob("*.parquet")}
+    assert days == {f"day={name}" for name in done.written}
+
+
+def test_rows_say_what_the_record_says(past: History, tmp_path: Path) -> None:
+    """Choice, probabilities and features of a decision, readable without a catalog."""
+    past.clock.now_ms = START_MS
+    quiet = past.decide("alice", eligible_offers=("past",))
+    decision = past.decide("bob", features={"age": 41.5, "plan": 'a"|b\n'})
+    past.deliver(decision, DeliveryStatus.FAILED)
+    export_days(past.source(), tmp_path / "out")
+    found = {row["decision_id"]: row for row in rows(tmp_path / "out", "decisions")}
+    row = found[to_text(decision.decision_id)]
+    assert row["subject"] == KEYS.pseudonym("bob").hex()
+    assert time_text(decision.decided_at_ms) == row["decided_at"].isoformat(timespec="milliseconds")
+    assert row["offer_pmf"] == list(decision.stages[0].pmf)
+    assert row["offer"] == decision.tree[decision.path[0]][0]
+    assert row["action_probability"] == decision.action_probability
+    assert json.loads(row["features"]) == {"age": 41.5, "plan": 'a"|b\n'}
+    assert (row["arm"], row["priority"], row["no_send_reason"]) == ("champion", "normal", None)
+    nothing = found[to_text(quiet.decision_id)]
+    assert (nothing["no_send_reason"], nothing["offer"], nothing["offer_pmf"]) == (
+        "nothing_eligible",
+        None,
+        None,
+    )
+    for table in ("decisions", "deliveries", "rewards", "interactions"):
+        for path in (tmp_path / "out" / table).rglob("*.parquet"):
+            assert pq.read_schema(path).equals(SCHEMAS[table])
+
+
+def test_a_table_evaluates_as_the_log_does(past: History, tmp_path: Path) -> None:
+    """The numbers of an exported policy are those of `evaluate` on the log, digit by digit."""
+    source = past.source()
+    targets = [source.target("uniform"), source.target("fixed/spring")]
+    export_days(source, tmp_path / "out", targets)
+    expected = evaluate_log(source.interactions(), targets)
+    for target, name in zip(targets, ["uniform", "fixed%2Fspring"], strict=True):
+        table = evaluate_table(tmp_path / "out" / "evaluation" / name, ["ips", "snips"])
+        assert table.to_json() == expected[target.name].result.to_json()
+
+
+def test_days_that_have_not_changed_are_skipped(past: History, tmp_path: Path) -> None:
+    """A second run writes nothing; a late reward makes its day, and no other, anew."""
+    export_days(past.source(), tmp_path / "out")
+    again = export_days(past.source(), tmp_path / "out")
+    assert (again.written, again.skipped) == ([], DAYS_LIVED)
+    first = next(past.log.scan()).decision
+    past.reward(first, reward_id="late", after_ms=5 * DAY_MS)
+    assert export_days(past.source(), tmp_path / "out").written == ["2026-03-02"]
+    names = [row["reward_id"] for row in rows(tmp_path / "out", "rewards")]
+    assert names.count("late") == 1
+
+
+def test_days_with_open_windows_are_written_again(past: History, tmp_path: Path) -> None:
+    """Until all attribution windows of a day have closed, its interactions are not final."""
+    as_of_ms = START_MS + 14 * DAY_MS + 1_000_000
+    done = export_days(past.source(as_of_ms), tmp_path / "out")
+    assert 0 < done.rows["interactions"] < DAYS_LIVED * EACH_DAY
+    later = export_days(past.source(), tmp_path / "out")
+    assert len(later.written) == DAYS_LIVED
+    assert later.rows["interactions"] == DAYS_LIVED * EACH_DAY
+
+
+def test_other_policies_are_other_tables(past: History, tmp_path: Path) -> None:
+    """A run that asks for another policy's table writes all days again."""
+    source = past.source()
+    export_days(source, tmp_path / "out")
+    done = export_days(source, tmp_path / "out", [source.target("uniform")])
+    assert len(done.written) == DAYS_LIVED
+
+
+def test_the_erased_leave_earlier_tables(past: History, tmp_path: Path) -> None:
+    """The next export takes them out of what it wrote before, everybody else stays."""
+    source = past.source()
+    targets = [source.target("uniform")]
+    export_days(source, tmp_path / "out", targets)
+    before = {table: len(rows(tmp_path / "out", table)) for table in ("decisions", "evaluation")}
+    victims = [one.decision.subject for one in past.log.scan()][2:EACH_DAY:2]
+    erasure.erase(past.log.store, victims, past.clock.now_ms)
+    done = export_days(past.source(), tmp_path / "out", targets)
+    assert (done.written, done.skipped) == ([], DAYS_LIVED)
+    assert 4 * len(victims) <= done.cleaned <= 5 * len(victims)
+    hidden = {victim.hex() for victim in victims}
+    for table in ("decisions", "deliveries", "rewards", "interactions"):
+        assert not hidden & {row["subject"] for row in rows(tmp_path / "out", table)}
+    assert len(rows(tmp_path / "out", "decisions")) == before["decisions"] - len(victims)
+    assert len(rows(tmp_path / "out", "evaluation")) == before["evaluation"] - len(victims)
+
+
+def test_an_erasure_under_way_is_honoured(past: History, tmp_path: Path) -> None:
+    """What is still in the log of a subject that is being erased is not exported any more."""
+    victim = next(past.log.scan()).decision.subject
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(erasure, "_remove_group", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            erasure.erase(past.log.store, [victim], past.clock.now_ms)
+    export_days(past.source(), tmp_path / "out")
+    subjects = {row["subject"] for row in rows(tmp_path / "out", "decisions")}
+    assert victim.hex() not in subjects
+    assert len(subjects) == DAYS_LIVED * EACH_DAY - 1
+
+
+def test_what_expired_stays_exported(past: History, tmp_path: Path) -> None:
+    """A day that retention has removed from the log keeps the tables that it has."""
+    export_days(past.source(), tmp_path / "out")
+    before = rows(tmp_path / "out", "decisions")
+    bound = lower_bound(START_MS + DAY_MS + 100_000)  # within the second day
+    while retention.expire(past.log.store, bound) is not None:
+        pass
+    done = export_days(past.source(), tmp_path / "out")
+    assert done.written == []
+    assert rows(tmp_path / "out", "decisions") == before
+
+
+def test_parts_of_days_are_whole_days(past: History, tmp_path: Path) -> None:
+    """Bounds within a day take the whole day: no file stands for half of one."""
+    bound = lower_bound(START_MS + DAY_MS + 1_000)
+    until = lower_bound(START_MS + DAY_MS + 2_000)
+    done = export_days(past.source(start=bound, until=until), tmp_path / "out")
+    assert done.written == ["2026-03-03"]
+    assert len(rows(tmp_path / "out", "decisions")) == EACH_DAY
+
+
+def test_decisions_beyond_the_calendar_are_exported(past: History, tmp_path: Path) -> None:
+    """A report on an id from the year 10889 ends on the last day there is."""
+    first = next(past.log.scan())
+    far = b"\xff" * 6 + first.decision.decision_id[6:]
+    past.engine.report_rewards([Reward(far, "r", "visit", 1.0, 1, 1)])
+    done = export_days(past.source(), tmp_path / "out")
+    assert done.written[-1] == "9999-12-31"
+
+
+KILLS = 8
+SCRIPT = """
+import os, sys
+from pathlib import Path
+from decisionlog import DecisionLog
+from policy.catalog import load_catalog
+from policy.registry import Registry
+from replay.export import export_days
+from replay.source import Source
+data, out = map(Path, sys.argv[1:3])
+catalog = load_catalog(next((data / "catalogs").iterdir()))
+for line in sys.stdin:
+    child = os.fork()  # importing takes seconds, so it is done once
+    if child == 0:
+        with DecisionLog.open(data, keys=None, read_only=True) as log:
+            export_days(Source(log, Registry(data), catalog, int(sys.argv[3])), out)
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_a_killed_export_leaves_no_torn_file(past: History, tmp_path: Path) -> None:
+    """However often it is killed, every table there is can be read, and the last run completes."""
+    rng = random.Random(7)  # noqa: S311 - chooses moments, guards nothing
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "data"), str(out), str(LATER_MS)]
+    codes = []
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(KILLS):
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            child = int(process.stdout.readline())
+            time.sleep(rng.uniform(0, 0.08))
+            os.kill(child, signal.SIGKILL)
+            codes.append(int(process.stdout.readline()))
+            for path in out.rglob("*.parquet"):
+                pq.read_table(path, partitioning=None)
+            for path in out.glob(f"{DAYS}/*.json"):
+                json.loads(path.read_text())
+        process.stdin.close()
+    assert -signal.SIGKILL in codes
+    export_days(past.source(), out)
+    assert len(rows(out, "decisions")) == DAYS_LIVED * EACH_DAY
+    assert list(out.rglob(f"*{UNFINISHED}")) == []
