@@ -1,15 +1,16 @@
 """A process that uses a log until it is told to stop, killed, or out of room.
 
-Run as `log_worker.py ACT DIRECTORY FIRST`; it says a line on standard output for each thing that
-was acknowledged.
+It says a line for each thing that was acknowledged; `workers` starts it, reads it and kills it.
 """
 
+import os
 import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from decisionlog import (
@@ -24,6 +25,7 @@ from decisionlog import (
     Reward,
     Spent,
     Standing,
+    erasure,
 )
 from decisionlog.store import Store
 from tests.decisionlog.samples import (
@@ -36,7 +38,7 @@ from tests.decisionlog.samples import (
     decision_id,
 )
 
-REPEATS = 100
+REPEATS = 500
 RUSHES = 64
 ROOM_BYTES = 120_000
 APART = 1_000_000
@@ -44,6 +46,8 @@ APART = 1_000_000
 CAP = 3
 CONTACTS_TRIED = 7
 """How many contacts each writer tries for a subject, of which two in five fail."""
+ERASED_TOGETHER = 20
+"""Subjects that are erased in one pass."""
 STATUSES = (None, *DeliveryStatus)
 LISTENED = frozenset({"click"})
 
@@ -105,13 +109,15 @@ def capped(proposed: Decision) -> Proposal:
 
 
 def contact(directory: Path, first: int) -> None:
-    """Reserve contacts for ever; report each as something else, and a click on each."""
+    """Reserve contacts for ever, each asked twice; report each as something else, and a click."""
     with open_log(directory) as log:
         for number in count(first):
-            (answer,) = log.record([proposal(number)])
+            asked = replace(proposal(number), request_key=KEYS.request_key(str(number)))
+            answer, again = log.record([asked, asked])
             if isinstance(answer, ContactRefused):
                 continue
             assert isinstance(answer, Decision)
+            assert again == answer
             say(f"contact {number}")
             status = STATUSES[number % len(STATUSES)]
             if status is not None:
@@ -119,6 +125,16 @@ def contact(directory: Path, first: int) -> None:
                 say(f"{status.name} {number}")
             log.report_rewards([replace(reward(number), name="click")], LISTENED)
             say(f"click {number}")
+
+
+def erase(directory: Path, first: int) -> None:
+    """Erase some subjects in one pass, then the next; say the pseudonyms of those that are gone."""
+    with open_log(directory) as log:
+        for start in count(first, ERASED_TOGETHER):
+            subjects = [(start + number).to_bytes(16, "big") for number in range(ERASED_TOGETHER)]
+            erasure.erase(log.store, subjects, 1)
+            for subject in subjects:
+                say(subject.hex())
 
 
 def rush(directory: Path, first: int) -> None:
@@ -172,11 +188,15 @@ def fill(directory: Path, first: int) -> None:
 ACTS: dict[str, Callable[[Path, int], None]] = {
     "write": write,
     "contact": contact,
+    "erase": erase,
     "rush": rush,
     "repeat": repeat,
     "read": read,
     "fill": fill,
 }
 
-if __name__ == "__main__":
-    ACTS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+
+def act(name: str, directory: Path, first: int, told: Connection, said: Connection) -> None:
+    """Do an act in a process of its own, with pipes for input and output."""
+    sys.stdin, sys.stdout = os.fdopen(told.fileno()), os.fdopen(said.fileno(), "w")
+    ACTS[name](directory, first)

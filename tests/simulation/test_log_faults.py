@@ -3,61 +3,43 @@
 import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull, Proposal
+from decisionlog import DamagedRecord, DecisionLog, LogDamaged, LogFull, Proposal, erasure
 from decisionlog.codec import encode_decision
 from decisionlog.store import Store
 from decisionlog.tables import Table
+from replay.ledger import ledger
 from tests.decisionlog.recount import assert_what_counts_is_what_happened
 from tests.decisionlog.samples import KEYS, MAP_SIZE_BYTES, decision_id
+from tests.shop import shop
 from tests.simulation import log_worker
-from tests.simulation.log_worker import APART, CAP, LISTENED, decision, delivery, open_log, reward
+from tests.simulation.log_worker import (
+    APART,
+    CAP,
+    CONTACTS_TRIED,
+    ERASED_TOGETHER,
+    LISTENED,
+    decision,
+    delivery,
+    open_log,
+    proposal,
+    reward,
+)
+from tests.simulation.workers import worker
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "proto")])}
 SMALL_MAP_BYTES = 256 * 1024
 MANY = 100_000
-KILLS = 4
+KILLS = 25
+"""In each of the two short runs: fifty together."""
+KILLS_LONG = 1_000
+SUBJECTS_MANY = 300
 WRITERS = 2
-
-
-@contextmanager
-def worker(act: str, directory: Path, first: int = 0) -> Iterator["subprocess.Popen[str]"]:
-    """Run a worker; make sure that it ends."""
-    command = [sys.executable, log_worker.__file__, act, str(directory), str(first)]
-    with subprocess.Popen(
-        command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def lines_of(process: "subprocess.Popen[str]") -> list[str]:
-    """Return the whole lines that a process says until it ends."""
-    assert process.stdout is not None
-    return [line.strip() for line in process.stdout if line.endswith("\n")]
-
-
-def line_of(process: "subprocess.Popen[str]") -> str:
-    """Return the next line that a process says."""
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def tell(process: "subprocess.Popen[str]") -> None:
-    """Let a waiting worker go on."""
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
+RUNS = [KILLS, pytest.param(KILLS_LONG, marks=pytest.mark.soak)]
 
 
 def held(log: DecisionLog) -> list[str]:
@@ -75,54 +57,96 @@ def held(log: DecisionLog) -> list[str]:
     return words
 
 
-def test_killed_writers_lose_nothing_acknowledged(tmp_path: Path, rng: random.Random) -> None:
+@pytest.mark.parametrize("kills", RUNS)
+def test_killed_writers_lose_nothing_acknowledged(
+    tmp_path: Path, rng: random.Random, kills: int
+) -> None:
     """However two writers are killed, all that they acknowledged is there, once and whole."""
     acknowledged: list[str] = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         starts = [1_000_000 * (WRITERS * kill + writer) for writer in range(WRITERS)]
         with (
             worker("write", tmp_path, starts[0]) as one,
             worker("write", tmp_path, starts[1]) as two,
         ):
-            acknowledged += [line_of(one) for _ in range(rng.randrange(1, 40))]
-            acknowledged += [line_of(two) for _ in range(rng.randrange(1, 40))]
+            acknowledged += [one.line() for _ in range(rng.randrange(1, 40))]
+            acknowledged += [two.line() for _ in range(rng.randrange(1, 40))]
             time.sleep(rng.uniform(0, 0.02))
             one.kill()
             two.kill()
-            acknowledged += lines_of(one) + lines_of(two)
+            acknowledged += one.lines() + two.lines()
         with open_log(tmp_path) as log:
             words = held(log)
             assert len(words) == len(set(words))
             assert set(acknowledged) <= set(words)
             assert log.counts().decisions == log.counts().requests
             assert list(log.orphans()) == []
+    with open_log(tmp_path) as log:
+        assert ledger(log, shop().reward).balanced
 
 
-def test_killed_writers_leave_what_counts_exact(tmp_path: Path, rng: random.Random) -> None:
+@pytest.mark.parametrize("kills", [10, pytest.param(KILLS_LONG, marks=pytest.mark.soak)])
+def test_killed_erasures_are_finished(tmp_path: Path, rng: random.Random, kills: int) -> None:
+    """However an erasure is killed, what it acknowledged is gone, and the rest can be finished.
+
+    Nothing is half-removed: the ledger balances after every kill.
+    """
+    with open_log(tmp_path) as log:
+        log.record([proposal(number) for number in range(SUBJECTS_MANY * CONTACTS_TRIED)])
+    erased: set[bytes] = set()
+    for kill in range(kills):
+        with worker("erase", tmp_path, kill * ERASED_TOGETHER) as one:
+            said = [one.line() for _ in range(rng.randrange(0, 2))]
+            time.sleep(rng.uniform(0, 0.02))
+            one.kill()
+            said += one.lines()
+        erased |= {bytes.fromhex(line) for line in said if line}
+        with open_log(tmp_path) as log:
+            left = {logged.decision.subject for logged in log.scan()}
+            assert not erased & left
+            assert ledger(log, shop().reward).balanced
+    with open_log(tmp_path) as log:
+        erasure.finish(log.store)
+        assert all(each.is_complete for each in erasure.tombstones(log.store))
+        buried = {each.subject for each in erasure.tombstones(log.store)}
+        assert not buried & {logged.decision.subject for logged in log.scan()}
+        assert ledger(log, shop().reward).balanced
+
+
+@pytest.mark.parametrize("kills", RUNS)
+def test_killed_writers_leave_what_counts_exact(
+    tmp_path: Path, rng: random.Random, kills: int
+) -> None:
     """However two writers are killed, contacts and budgets are those of what was stored.
 
     No subject ever has more contacts than the cap allows, though both writers try for the same
     subjects; and nothing that was acknowledged is missing.
     """
+    most = 0
     acknowledged: list[str] = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         starts = [APART * (WRITERS * kill + writer) for writer in range(WRITERS)]
         with (
             worker("contact", tmp_path, starts[0]) as one,
             worker("contact", tmp_path, starts[1]) as two,
         ):
-            acknowledged += [line_of(one) for _ in range(rng.randrange(30, 90))]
-            acknowledged += [line_of(two) for _ in range(rng.randrange(1, 40))]
+            acknowledged += [one.line() for _ in range(rng.randrange(1, 40))]
+            acknowledged += [two.line() for _ in range(rng.randrange(1, 20))]
             time.sleep(rng.uniform(0, 0.02))
             one.kill()
             two.kill()
-            acknowledged += lines_of(one) + lines_of(two)
+            acknowledged += one.lines() + two.lines()
         with open_log(tmp_path) as log:
             standings = assert_what_counts_is_what_happened(log, LISTENED)
-            assert max(len(standing.contacts) for standing in standings.values()) == CAP
+            most = max([most, *(len(each.contacts) for each in standings.values())])
+            assert most <= CAP
             reserved = [each.decision_id for each in log.reservations()]
             assert reserved == [logged.decision.decision_id for logged in log.scan()]
             assert set(acknowledged) <= set(told_of(log))
+    assert most == CAP
+    with open_log(tmp_path) as log:
+        assert log.counts().requests == log.counts().decisions
+        assert ledger(log, shop().reward).balanced
 
 
 def told_of(log: DecisionLog) -> Iterator[str]:
@@ -138,10 +162,10 @@ def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
     """Of 128 contacts that two processes try at once for one subject, exactly three are made."""
     open_log(tmp_path).close()
     with worker("rush", tmp_path, 1_000) as one, worker("rush", tmp_path, 2_000) as two:
-        assert [line_of(one), line_of(two)] == ["ready", "ready"]
-        tell(one)
-        tell(two)
-        answers = lines_of(one) + lines_of(two)
+        assert [one.line(), two.line()] == ["ready", "ready"]
+        one.go()
+        two.go()
+        answers = one.lines() + two.lines()
     assert (answers.count("stored"), len(answers)) == (CAP, 2 * log_worker.RUSHES)
     with open_log(tmp_path) as log:
         (standing,) = assert_what_counts_is_what_happened(log).values()
@@ -152,10 +176,10 @@ def test_one_request_to_two_processes_is_one_decision(tmp_path: Path) -> None:
     """Of 200 concurrent repeats in two processes exactly one stores, and all answer with it."""
     open_log(tmp_path).close()
     with worker("repeat", tmp_path, 1_000) as one, worker("repeat", tmp_path, 2_000) as two:
-        assert [line_of(one), line_of(two)] == ["ready", "ready"]
-        tell(one)
-        tell(two)
-        answers = lines_of(one) + lines_of(two)
+        assert [one.line(), two.line()] == ["ready", "ready"]
+        one.go()
+        two.go()
+        answers = one.lines() + two.lines()
     (stored,) = [answer for answer in answers if answer.startswith("stored")]
     number = int(stored.split()[1])
     assert answers.count(f"repeat {number}") == len(answers) - 1 == 2 * log_worker.REPEATS - 1
@@ -168,7 +192,7 @@ def test_a_killed_reader_leaves_nothing_behind(tmp_path: Path) -> None:
     """Opening the log clears what a killed reader left, while others go on reading."""
     open_log(tmp_path).close()
     with worker("read", tmp_path) as living, worker("read", tmp_path) as killed:
-        assert [line_of(living), line_of(killed)] == ["reading", "reading"]
+        assert [living.line(), killed.line()] == ["reading", "reading"]
         killed.kill()
         killed.wait()
         with Store(tmp_path, map_size_bytes=MAP_SIZE_BYTES) as store:
@@ -230,7 +254,7 @@ def test_a_full_map_goes_on_after_deletions(tmp_path: Path) -> None:
 def test_files_that_cannot_grow_refuse_and_then_go_on(tmp_path: Path) -> None:
     """Without room on disk a decision is refused, not half-written; with room the log goes on."""
     with worker("fill", tmp_path) as process:
-        *acknowledged, full, last = lines_of(process)
+        *acknowledged, full, last = process.lines()
         assert process.wait() == 0
     _, error, number = full.split()
     assert error in {"LogFull", "LogUnavailable"}
