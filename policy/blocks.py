@@ -4,12 +4,10 @@ The logit of (offer, channel, send window) in a context is a sum over the offer 
 alone, the window alone and their pairs. Each of these has far fewer entries than there are actions,
 so a tree of 20 x 4 x 24 actions takes a few thousand weights in place of half a million.
 
-Every sum here has two readings. With a precision of 0 the table holds weights, and a term is weight
-times factor. With a positive precision the table holds sums of squared gradients, and a term is the
-squared factor over (precision + sum): a weight's variance is the inverse of its sum of squared
-gradients, which is the diagonal of the observed Fisher information, plus a prior precision. That of
-an option's tokens grows with their number, so that before anything is learned an option with many
-features is no more uncertain than one with few.
+Every sum here has two readings. With a prior of 0 the table holds weights, and a term is weight
+times factor. With a positive prior the table holds sums of squared gradients, and a term is the
+squared factor over (prior + sum): a weight's variance is the inverse of its sum of squared
+gradients, which is the diagonal of the observed Fisher information, plus a prior precision.
 
 Hashes are those of `policy.vw`, cut to the bits that reach a weight's place.
 """
@@ -19,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.compiled import compiled
+from policy.compiled import inner
 from policy.vw import CONSTANT, FNV_PRIME, HASH_MASK, STRIDE_SHIFT
 
 Table = NDArray[np.float32]
@@ -28,7 +26,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 PLAIN = 0.0
-"""The precision with which a table is read as weights."""
+"""The prior with which a table is read as weights."""
 
 
 class Side(NamedTuple):
@@ -51,112 +49,94 @@ class Options(NamedTuple):
     """Where each option begins, and where the last one ends; shape (options + 1,)."""
 
 
-@compiled
+class Lookup(NamedTuple):
+    """What sums are made of: a table, and the tokens of a request and all that may answer it.
+
+    All lie end to end, since compiled code passes numbers for nothing, and arrays for a price.
+    """
+
+    table: Table
+    hashes: IntArray
+    """Shape (tokens,)."""
+    values: FloatArray
+    """Shape (tokens,)."""
+
+
+class Span(NamedTuple):
+    """The tokens of something, among those of a `Lookup`."""
+
+    start: int
+    end: int
+
+
+NOTHING = Span(0, 0)
+
+
+@inner
 def cross(first: int, second: int) -> int:
     """VW's hash of two crossed features; its higher bits never reach a weight's place."""
     return (first * FNV_PRIME ^ second) & HASH_MASK
 
 
-@compiled
-def term(table: Table, precision: float, hashed: int, factor: float) -> float:
+@inner
+def term(table: Table, prior: float, hashed: int, factor: float) -> float:
     """What one weight adds."""
     entry = float(table[hashed >> STRIDE_SHIFT])
-    if precision > 0.0:
-        return factor * factor / (precision + entry)
+    if prior > 0.0:
+        return factor * factor / (prior + entry)
     return factor * entry
 
 
-@compiled
-def base_sum(table: Table, context: Side) -> float:
-    """What all actions share: the constant and the context alone."""
-    total = float(table[CONSTANT])
-    for c in range(len(context.hashes)):
-        total += term(table, 0.0, context.hashes[c], context.values[c])
-    return total
-
-
-@compiled
-def size(options: Options, option: int) -> float:
+@inner
+def size(tokens: Lookup, option: Span) -> float:
     """Sum of the squared values of an option's tokens."""
     total = 0.0
-    for t in range(options.starts[option], options.starts[option + 1]):
-        total += options.values[t] * options.values[t]
+    for t in range(option.start, option.end):
+        total += tokens.values[t] * tokens.values[t]
     return total
 
 
-@compiled
-def option_sum(
-    table: Table, precision: float, context: Side, options: Options, option: int
-) -> float:
+@inner
+def base_sum(tokens: Lookup, context: Span) -> float:
+    """What all actions share: the constant and the context alone."""
+    total = float(tokens.table[CONSTANT])
+    for c in range(context.start, context.end):
+        total += term(tokens.table, PLAIN, tokens.hashes[c], tokens.values[c])
+    return total
+
+
+@inner
+def option_sum(tokens: Lookup, prior: float, context: Span, option: Span) -> float:
     """One option's tokens, alone and crossed with the context."""
-    total, prior = 0.0, precision * size(options, option)
-    for t in range(options.starts[option], options.starts[option + 1]):
-        hashed, value = options.hashes[t], options.values[t]
-        total += term(table, prior, hashed, value)
-        for c in range(len(context.hashes)):
-            crossed = cross(context.hashes[c], hashed)
-            total += term(table, prior, crossed, context.values[c] * value)
-    return total
-
-
-@compiled
-def option_sums(table: Table, precision: float, context: Side, options: Options) -> FloatArray:
-    """`option_sum` of every option; shape (options,)."""
-    sums = np.empty(len(options.starts) - 1)
-    for option in range(len(sums)):
-        sums[option] = option_sum(table, precision, context, options, option)
-    return sums
-
-
-@compiled
-def pair_sum(  # noqa: PLR0913, PLR0917 - two sides and an option of each
-    table: Table, precision: float, first: Options, i: int, second: Options, j: int
-) -> float:
-    """Every token of one option crossed with every token of another."""
-    total, prior = 0.0, precision * size(first, i) * size(second, j)
-    for s in range(first.starts[i], first.starts[i + 1]):
-        for t in range(second.starts[j], second.starts[j + 1]):
-            crossed = cross(first.hashes[s], second.hashes[t])
-            total += term(table, prior, crossed, first.values[s] * second.values[t])
-    return total
-
-
-@compiled
-def pair_sums(table: Table, precision: float, first: Options, second: Options) -> FloatArray:
-    """`pair_sum` of all options of two sides; shape (first, second)."""
-    sums = np.empty((len(first.starts) - 1, len(second.starts) - 1))
-    for i in range(sums.shape[0]):
-        for j in range(sums.shape[1]):
-            sums[i, j] = pair_sum(table, precision, first, i, second, j)
-    return sums
-
-
-@compiled
-def triple_sum(  # noqa: PLR0913, PLR0917 - two sides and an option of each, and the context
-    table: Table, precision: float, context: Side, first: Options, i: int, second: Options, j: int
-) -> float:
-    """`pair_sum`, and the same crossed with the context."""
-    total, prior = 0.0, precision * size(first, i) * size(second, j)
-    for s in range(first.starts[i], first.starts[i + 1]):
-        for t in range(second.starts[j], second.starts[j + 1]):
-            value = first.values[s] * second.values[t]
-            crossed = cross(first.hashes[s], second.hashes[t])
-            total += term(table, prior, crossed, value)
-            for c in range(len(context.hashes)):
-                inner = cross(cross(context.hashes[c], first.hashes[s]), second.hashes[t])
-                total += term(table, prior, inner, context.values[c] * value)
-    return total
-
-
-@compiled
-def affinity_sum(
-    table: Table, precision: float, facts: Side, options: Options, option: int
-) -> float:
-    """What the request says of one offer, alone and crossed with the offer's tokens."""
     total = 0.0
-    for r in range(len(facts.hashes)):
-        total += term(table, precision, facts.hashes[r], facts.values[r])
-        for t in range(options.starts[option], options.starts[option + 1]):
-            crossed = cross(facts.hashes[r], options.hashes[t])
-            total += term(table, precision, crossed, facts.values[r] * options.values[t])
+    for t in range(option.start, option.end):
+        hashed, value = tokens.hashes[t], tokens.values[t]
+        total += term(tokens.table, prior, hashed, value)
+        for c in range(context.start, context.end):
+            crossed = cross(tokens.hashes[c], hashed)
+            total += term(tokens.table, prior, crossed, tokens.values[c] * value)
+    return total
+
+
+@inner
+def pair_sum(tokens: Lookup, prior: float, first: Span, second: Span) -> float:
+    """Every token of one option crossed with every token of another."""
+    total = 0.0
+    for s in range(first.start, first.end):
+        for t in range(second.start, second.end):
+            crossed = cross(tokens.hashes[s], tokens.hashes[t])
+            total += term(tokens.table, prior, crossed, tokens.values[s] * tokens.values[t])
+    return total
+
+
+@inner
+def triple_sum(tokens: Lookup, prior: float, first: Span, second: Span, third: Span) -> float:
+    """Every token of three sides crossed with one another."""
+    total = 0.0
+    for s in range(second.start, second.end):
+        for t in range(third.start, third.end):
+            value = tokens.values[s] * tokens.values[t]
+            for c in range(first.start, first.end):
+                crossed = cross(cross(tokens.hashes[c], tokens.hashes[s]), tokens.hashes[t])
+                total += term(tokens.table, prior, crossed, tokens.values[c] * value)
     return total

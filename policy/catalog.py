@@ -44,6 +44,7 @@ from policy.catalog_rules import (
     History,
     dangling_rules,
 )
+from policy.crosses import DEFAULT_WORDS, CrossWords
 from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
 from policy.features import (
@@ -144,6 +145,13 @@ class Metrics(Table):
     unsubscribe: NoOrLabels = ()
 
 
+class Model(Table):
+    """What a model can learn; it matters when one is trained."""
+
+    crosses: CrossWords = DEFAULT_WORDS
+    """Which sides of an action are learned about together, such as `context*offer`."""
+
+
 class Traffic(Table):
     """Shares of the subjects that do not get the champion."""
 
@@ -183,6 +191,7 @@ class Catalog(Table):
     history: History | None = None
     reward: Reward
     metrics: Metrics = Metrics()
+    model: Model = Model()
     exploration: Exploration = Exploration()
     traffic: Traffic = Traffic()
     baseline: Baseline | None = None

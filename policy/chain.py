@@ -1,16 +1,16 @@
 """The chain: three stages drawn one after the other, scored by one regression of whole actions."""
 
-import threading
 from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 
+from policy.crosses import DEFAULT, Crosses
 from policy.exploration import Exploration
-from policy.policies import FloatArray
+from policy.policies import Draws, FloatArray, Walk
 from policy.scores import Scores
 from policy.situation import Path, Situation
-from policy.tables import Scorer, Tables
+from policy.tables import Scorer
 from policy.vw import Weights
 
 REWARD_MAX = 1e9
@@ -38,23 +38,18 @@ class Scale(NamedTuple):
         return np.asarray(self.low + shares * (self.high - self.low), dtype=np.float64)
 
 
-class _Last(threading.local):
-    """The tables that a thread made last."""
-
-    situation: Situation | None = None
-    tables: Tables
-
-
 class Chain:
     """Chooses offer, channel and send time by what a regression expects of each."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that a manifest says of it
         self,
         version: str,
         weights: Weights,
         exploration: Exploration,
         scale: Scale,
         interactions: int,
+        *,
+        crosses: Crosses = DEFAULT,
     ) -> None:
         """Puts a chain together.
 
@@ -64,19 +59,24 @@ class Chain:
             exploration: how scores become probabilities.
             scale: of the rewards that were learned.
             interactions: how many the regression has learned from.
+            crosses: what the regression crosses.
         """
         self.version = version
         self.weights = weights
         self.exploration = exploration
         self.scale = scale
         self.interactions = interactions
-        self._scorer = Scorer(weights)
-        self._unit = sqrt(scale.dispersion)
-        self._last = _Last()
+        self.crosses = crosses
+        rule = exploration.rule(interactions)
+        self._scorer = Scorer(weights, crosses, rule, scale.start, sqrt(scale.dispersion))
+
+    def walk_tree(self, situation: Situation, path: Path, draws: Draws) -> Walk:
+        """See `Walker`."""
+        return self._scorer.walk(situation, path, draws)
 
     def pmf(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`."""
-        return self.exploration.pmf(self.scores(situation, path), self.interactions)
+        return self._scorer.pmf(situation, path)
 
     def values(self, situation: Situation, path: Path) -> FloatArray:
         """See `Policy`; each action with the best that can follow it."""
@@ -84,13 +84,4 @@ class Chain:
 
     def scores(self, situation: Situation, path: Path) -> Scores:
         """Log odds of the eligible actions after `path`, and how well they are known."""
-        logits, errors = self._tables(situation).scores(path)
-        return Scores(logits + self.scale.start, errors * self._unit)
-
-    def _tables(self, situation: Situation) -> Tables:
-        """The three stages of a choice share one set of tables."""
-        last = self._last
-        if last.situation is not situation:
-            last.tables = self._scorer.tables(situation)
-            last.situation = situation
-        return last.tables
+        return self._scorer.scores(situation, path)

@@ -6,12 +6,13 @@ from math import prod
 import numpy as np
 
 from policy.draw import pick, uniform
-from policy.policies import FloatArray, Policy
+from policy.policies import Draws, FloatArray, Policy, Walk, as_walker
 from policy.situation import Path, Situation, Stage
 
 _CERTAIN = np.ones(1)
 _CERTAIN.flags.writeable = False  # all stages with one action share it
 _LABELS = tuple(stage.label for stage in Stage)
+_ANY = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +54,22 @@ def choose(policy: Policy, situation: Situation, entropy: int) -> Choice:
         situation: its tree must not be empty.
         entropy: the random bits of the decision id; the same bits always give the same choice.
     """
-    stages: list[StageChoice] = []
-    path: Path = ()
-    for label in _LABELS:
-        pmf = stage_pmf(policy, situation, path)
-        chosen = pick(pmf, uniform(entropy, label)) if len(pmf) > 1 else 0
-        stages.append(StageChoice(pmf, chosen))
-        path += (chosen,)
-    return Choice(tuple(stages))
+    offer, channel, window = [uniform(entropy, label) for label in _LABELS]
+    walk = walked(policy, situation, (), (offer, channel, window))
+    return Choice(tuple(map(StageChoice, walk.pmfs, walk.path)))
+
+
+def walked(policy: Policy, situation: Situation, path: Path, draws: Draws) -> Walk:
+    """The pmfs of all stages along a path, and beyond its end along the draws."""
+    if walker := as_walker(policy):
+        return walker.walk_tree(situation, path, draws)
+    pmfs: list[FloatArray] = []
+    for draw in draws:
+        stage = len(pmfs)
+        pmfs.append(stage_pmf(policy, situation, path[:stage]))
+        if len(path) == stage:
+            path = (*path, pick(pmfs[-1], draw))
+    return Walk(path, tuple(pmfs))
 
 
 def stage_pmf(policy: Policy, situation: Situation, path: Path) -> FloatArray:
@@ -71,7 +80,6 @@ def stage_pmf(policy: Policy, situation: Situation, path: Path) -> FloatArray:
 
 
 def action_probability(policy: Policy, situation: Situation, path: Path) -> float:
-    """Probability with which a policy would choose the action at the end of `path`."""
-    return prod(
-        float(stage_pmf(policy, situation, path[:stage])[path[stage]]) for stage in range(len(path))
-    )
+    """Probability with which a policy would choose the action at the end of a whole path."""
+    pmfs = walked(policy, situation, path, _ANY).pmfs
+    return prod(float(pmf[chosen]) for pmf, chosen in zip(pmfs, path, strict=True))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -19,6 +19,13 @@ def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
     processor of a kind, so that probabilities can be recomputed.
     """
     found = numba.njit(function, cache=_IS_KEPT, error_model="numpy")
+    return cast("Callable[_Arguments, _Result]", found)
+
+
+def inner(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The same for a function that only compiled code calls: there is less to compile."""
+    no_wrappers: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    found = numba.njit(function, cache=_IS_KEPT, error_model="numpy", **no_wrappers)
     return cast("Callable[_Arguments, _Result]", found)
 
 

@@ -5,6 +5,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from policy.compiled import compiled
+
 _BITS = 53  # of a float64's fraction: every multiple of 2**-53 in [0, 1) is equally likely
 
 
@@ -24,6 +26,7 @@ def hashed(key: bytes, purpose: str) -> float:
     return (int.from_bytes(digest, "big") >> (64 - _BITS)) * 2.0**-_BITS
 
 
+@compiled
 def pick(pmf: NDArray[np.float64], draw: float) -> int:
     """Index of the first action at which the running sum of `pmf` exceeds `draw`.
 
@@ -31,6 +34,12 @@ def pick(pmf: NDArray[np.float64], draw: float) -> int:
         pmf: shape (actions,), sums to 1 up to rounding.
         draw: in [0, 1).
     """
-    index = int(np.searchsorted(np.cumsum(pmf), draw, side="right"))
+    total, last = 0.0, 0
+    for action in range(len(pmf)):
+        total += pmf[action]
+        if total > draw:
+            return action
+        if pmf[action] > 0.0:
+            last = action
     # Rounding may leave the sum a hair below 1, and the draw in between.
-    return index if index < len(pmf) else int(np.flatnonzero(pmf)[-1])
+    return last

@@ -1,19 +1,22 @@
 """Exploration: pure functions from scores to a pmf, the same in serving and evaluation."""
 
-import math
-from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy.compiled import compiled
 from policy.errors import DivergedModelError
-from policy.matching import best_probabilities
-from policy.scores import Scores
+from policy.exploration_kinds import (
+    EPSILON,
+    GREEDY,
+    MATCHING,
+    SOFTMAX,
+    SQUARECB,
+    Rule,
+    all_finite,
+    explored,
+)
+from policy.scores import FloatArray, Scores
 
-FloatArray = NDArray[np.float64]
 Name = Literal["matching", "squarecb", "epsilon", "softmax", "greedy"]
 # Spread over 10,000 actions it is still far above 2**-53, the resolution of a draw.
 FLOOR_MIN = 1e-6
@@ -56,61 +59,24 @@ class Exploration(BaseModel):
         """
         if not (all_finite(scores.logits) and all_finite(scores.errors)):
             raise DivergedModelError
-        return with_floor(_KINDS[self.name](self, scores, interactions), self.floor)
+        return explored(self.rule(interactions), scores.logits, scores.errors)
+
+    def rule(self, interactions: int) -> Rule:
+        """The same for compiled code, of a model that has learned from so many interactions."""
+        return Rule(
+            _KINDS[self.name],
+            self.floor,
+            self.error_scale,
+            self.gamma_scale * max(interactions, 1) ** self.gamma_exponent,
+            self.epsilon,
+            self.temperature,
+        )
 
 
-@compiled
-def all_finite(numbers: FloatArray) -> bool:
-    """Whether none is infinite or NaN."""
-    return bool(np.isfinite(numbers).all())
-
-
-@compiled
-def with_floor(pmf: FloatArray, floor: float) -> FloatArray:
-    """Spreads a share of a pmf evenly, and makes it sum to 1 again where rounding has left it."""
-    mixed = (1.0 - floor) * pmf + floor / len(pmf)
-    mixed /= mixed.sum()
-    return mixed
-
-
-def _matching(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
-    return best_probabilities(scores.logits, settings.error_scale * scores.errors)
-
-
-def _squarecb(settings: Exploration, scores: Scores, interactions: int) -> FloatArray:
-    """Inverse-gap weighting (Abe and Long 1999; Foster and Rakhlin 2020, SquareCB)."""
-    gamma = settings.gamma_scale * max(interactions, 1) ** settings.gamma_exponent
-    gaps = scores.shares.max() - scores.shares
-    best = gaps == 0.0
-    pmf: FloatArray = 1.0 / (len(gaps) + gamma * gaps)
-    pmf[best] = 0.0
-    pmf[best] = (1.0 - pmf.sum()) / best.sum()
-    return pmf
-
-
-def _epsilon(settings: Exploration, scores: Scores, interactions: int) -> FloatArray:
-    greedy = _greedy(settings, scores, interactions)
-    return (1.0 - settings.epsilon) * greedy + settings.epsilon / len(greedy)
-
-
-def _softmax(settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
-    # Not numpy's exp: its last bits depend on the processor, and pmfs must not.
-    with np.errstate(over="ignore"):  # a gap of -inf has no weight, as is right
-        gaps = (scores.shares - scores.shares.max()) / settings.temperature
-    weights = np.asarray([math.exp(gap) for gap in gaps.tolist()])
-    return np.asarray(weights / weights.sum(), dtype=np.float64)
-
-
-def _greedy(_settings: Exploration, scores: Scores, _interactions: int) -> FloatArray:
-    """All mass on the best; ties share it."""
-    best = scores.logits == scores.logits.max()
-    return np.asarray(best / best.sum(), dtype=np.float64)
-
-
-_KINDS: dict[Name, Callable[[Exploration, Scores, int], FloatArray]] = {
-    "matching": _matching,
-    "squarecb": _squarecb,
-    "epsilon": _epsilon,
-    "softmax": _softmax,
-    "greedy": _greedy,
+_KINDS: dict[Name, int] = {
+    "matching": MATCHING,
+    "squarecb": SQUARECB,
+    "epsilon": EPSILON,
+    "softmax": SOFTMAX,
+    "greedy": GREEDY,
 }

@@ -1,92 +1,73 @@
-"""An eligible tree as arrays: its nodes one after the other, and the tokens of its options."""
-
-from collections.abc import Sequence
-from typing import NamedTuple
+"""Catalogs and eligible trees as arrays: a catalog's tokens once, and of each tree places."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.blocks import IntArray
-from policy.catalog import NO_CHANNEL, Catalog
+from policy.catalog import Catalog
 from policy.identity import IdentityCache
-from policy.sides import Choices, choices
-from policy.situation import OfferNode, Tree
+from policy.nodes import MASK_BITS, Packed
+from policy.sides import options
+from policy.situation import ChannelNode, Tree
 
-MASK_BITS = 64
 LAYOUT_BYTES_KEPT = 32 * 1024 * 1024
 """Of all layouts that are kept for a catalog."""
-OVERHEAD_BYTES, OFFER_BYTES = 4096, 256
+OVERHEAD_BYTES, OFFER_BYTES = 1024, 64
 """What a layout and its tree take beside the numbers, about: at all, and for each offer."""
 CATALOGS_KEPT = 16
 
-
-class Nodes(NamedTuple):
-    """The eligible pairs of offer and channel, in the order of the tree."""
-
-    starts: IntArray
-    """Where each offer's channels begin, and where the last one's end; shape (offers + 1,)."""
-    channels: IntArray
-    """Each node's channel; shape (nodes,)."""
-    masks: NDArray[np.uint64]
-    """Bit k % 64 of word k // 64 is set if window k is eligible; shape (nodes, words)."""
-    timed: NDArray[np.bool_]
-    """Whether a channel sends at some time, as all do but that of no send; shape (channels,)."""
+Pattern = tuple[ChannelNode, ...]
+"""The eligible channels of an offer with their windows."""
 
 
-class Layout(NamedTuple):
-    """A tree as arrays."""
-
-    nodes: Nodes
-    offers: Choices
-    channels: Choices
-
-
-class Layouts:
-    """Makes the layouts of one catalog's trees, each once."""
+class CatalogLayout:
+    """The tokens of everything in a catalog, and its trees as places among them."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._kept = IdentityCache(self._made, LAYOUT_BYTES_KEPT, lambda made, _: size_bytes(made))
+        """Makes the tokens of a catalog; the channel of not sending comes last."""
+        self.offers = options("o", list(catalog.offer_tokens.values()))
+        self.channels = options("n", list(catalog.channel_tokens.values()))
+        self._offers = {name: place for place, name in enumerate(catalog.offer_tokens)}
+        self._channels = {name: place for place, name in enumerate(catalog.channel_tokens)}
+        self.packed = IdentityCache(
+            self._packed, LAYOUT_BYTES_KEPT, lambda made, _: size_bytes(made)
+        )
 
-    def __call__(self, tree: Tree) -> Layout:
-        """The layout of a tree."""
-        return self._kept(tree)
-
-    def _made(self, tree: Tree) -> Layout:
-        names = list(dict.fromkeys(node.channel for offer in tree for node in offer.channels))
-        tokens = self._catalog
-        return Layout(
-            _nodes(tree, names),
-            choices("o", [tokens.offer_tokens[node.offer] for node in tree]),
-            choices("n", [tokens.channel_tokens[name] for name in names]),
+    def _packed(self, tree: Tree) -> Packed:
+        places = self._offers
+        patterns, numbers = _patterns([node.channels for node in tree])
+        rows = [row for pattern in patterns for row in pattern]
+        return Packed(
+            np.array([places[offer] for offer, _ in tree], dtype=np.int64),
+            np.array(numbers, dtype=np.int64),
+            np.cumsum([0, *map(len, patterns)], dtype=np.int64),
+            np.array([self._channels[name] for name, _ in rows], dtype=np.int64),
+            _masks([mask for _, mask in rows]),
         )
 
 
-def size_bytes(layout: Layout) -> int:
-    """Memory that a layout takes, about."""
-    sides = (side for choices in layout[1:] for side in choices)
-    numbers = sum(part.nbytes for parts in (layout.nodes, *sides) for part in parts)
-    return OVERHEAD_BYTES + OFFER_BYTES * (len(layout.nodes.starts) - 1) + numbers
+layouts = IdentityCache(CatalogLayout, CATALOGS_KEPT)
+"""The layout of a catalog."""
 
 
-layouts = IdentityCache(Layouts, CATALOGS_KEPT)
-"""The layouts of a catalog."""
+def size_bytes(packed: Packed) -> int:
+    """Memory that a tree's arrays take, about, with the tree itself."""
+    numbers = sum(part.nbytes for part in packed)
+    return OVERHEAD_BYTES + OFFER_BYTES * len(packed.offers) + numbers
 
 
-def _nodes(tree: Sequence[OfferNode], names: list[str]) -> Nodes:
-    places = {name: place for place, name in enumerate(names)}
-    flat = [node for offer in tree for node in offer.channels]
-    # Most nodes share their windows with others.
-    masks = {mask: place for place, mask in enumerate({node.windows for node in flat})}
-    words = max(-(-mask.bit_length() // MASK_BITS) for mask in masks)
-    table = np.array([_words(mask, words) for mask in masks], dtype=np.uint64)
-    return Nodes(
-        np.cumsum([0, *(len(offer.channels) for offer in tree)], dtype=np.int64),
-        np.array([places[node.channel] for node in flat], dtype=np.int64),
-        table[[masks[node.windows] for node in flat]],
-        np.array([name != NO_CHANNEL for name in names]),
-    )
+def _patterns(each: list[Pattern]) -> tuple[list[Pattern], list[int]]:
+    """The different patterns, and for each offer the number of its own."""
+    # Mostly they are a few objects: to hash each would cost more than all else.
+    objects = {id(pattern): pattern for pattern in each}
+    numbers = {pattern: number for number, pattern in enumerate(dict.fromkeys(objects.values()))}
+    by_id = {key: numbers[pattern] for key, pattern in objects.items()}
+    return list(numbers), [by_id[id(pattern)] for pattern in each]
 
 
-def _words(mask: int, count: int) -> list[int]:
-    return [mask >> MASK_BITS * word & (1 << MASK_BITS) - 1 for word in range(count)]
+def _masks(masks: list[int]) -> NDArray[np.uint64]:
+    """Bit masks of windows as words; shape (masks, words)."""
+    words = -(-max(map(int.bit_length, masks)) // MASK_BITS)
+    split = [
+        [mask >> MASK_BITS * word & (1 << MASK_BITS) - 1 for word in range(words)] for mask in masks
+    ]
+    return np.array(split, dtype=np.uint64).reshape(len(masks), words)

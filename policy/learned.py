@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from policy.best_so_far import BestSoFar, Cell, Tally
 from policy.chain import Chain, Scale
+from policy.crosses import DEFAULT, Crosses
 from policy.errors import DamagedModelError
 from policy.exploration import Exploration
 from policy.extent import Extent
@@ -41,6 +42,8 @@ class Facts(NamedTuple):
     exploration: Exploration
     scale: Scale
     interactions: int
+    crosses: Crosses = DEFAULT
+    """What a chain's regression crosses."""
 
 
 class _TalliesFile(BaseModel):
@@ -67,7 +70,7 @@ def facts_of(learned: Learned) -> Facts:
     """What its manifest will say of it; it must have learned something."""
     if isinstance(learned, Student):
         chain = learned.chain
-        return Facts(chain.exploration, chain.scale, chain.interactions)
+        return Facts(chain.exploration, chain.scale, chain.interactions, chain.crosses)
     return Facts(learned.exploration, learned.extent.scale, learned.extent.count)
 
 
@@ -94,7 +97,8 @@ def _read_chain(version: str, facts: Facts, directory: Path) -> Chain:
     weights = np.load(directory / WEIGHTS, allow_pickle=False)
     if weights.shape != (2, SIZE) or weights.dtype != np.float32:
         raise DamagedModelError(version, WEIGHTS)
-    return Chain(version, weights, facts.exploration, facts.scale, facts.interactions)
+    known = (facts.exploration, facts.scale, facts.interactions)
+    return Chain(version, weights, *known, crosses=facts.crosses)
 
 
 def _read_best_so_far(version: str, facts: Facts, directory: Path) -> BestSoFar:

@@ -9,6 +9,7 @@ import numpy as np
 
 from policy.blocks import IntArray
 from policy.chain import Chain, Scale
+from policy.crosses import DEFAULT, Crosses
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
 from policy.features import Tokens
@@ -19,10 +20,8 @@ from policy.vw import (
     CONSTANT,
     FNV_PRIME,
     HASH_MASK,
-    PAIRS,
     SIZE,
     STRIDE_SHIFT,
-    TRIPLES,
     Regression,
 )
 
@@ -46,6 +45,8 @@ class Student:
         scale: Scale = UNIT,
         terms: float = TERMS,
         caution: float = 1.0,
+        *,
+        crosses: Crosses = DEFAULT,
     ) -> None:
         """Begins with a chain that has seen nothing: all actions are worth the same.
 
@@ -54,13 +55,15 @@ class Student:
             scale: of the rewards to come.
             terms: how many weights an example has, typically; `terms_of` counts them.
             caution: steps are smaller by this factor, 1 or more.
+            crosses: what is crossed.
         """
         self.exploration = exploration
         self.scale = scale
         self.interactions = 0
         unit = sqrt(scale.dispersion)
         self._weight = 1.0 / unit
-        self._regression = Regression(RATE / terms / caution * unit)
+        self.crosses = crosses
+        self._regression = Regression(RATE / terms / caution * unit, crosses=crosses)
         self._weights = np.zeros((2, SIZE), dtype=np.float32)
         self._stale: list[tuple[Situation, Path]] | None = []
         self._chain: Chain | None = None
@@ -71,7 +74,12 @@ class Student:
         if self._chain is None:
             self._read_back()
             self._chain = Chain(
-                UNTRAINED, self._weights, self.exploration, self.scale, self.interactions
+                UNTRAINED,
+                self._weights,
+                self.exploration,
+                self.scale,
+                self.interactions,
+                crosses=self.crosses,
             )
         return self._chain
 
@@ -118,7 +126,7 @@ class Student:
         if stale is None:
             places: IntArray = np.arange(SIZE)
         elif stale:
-            places = np.unique(np.concatenate([touched(*each) for each in stale]))
+            places = np.unique(np.concatenate([touched(*each, self.crosses) for each in stale]))
         else:
             return
         # A chain that was given out before keeps the weights that it had.
@@ -126,24 +134,24 @@ class Student:
         self._weights[:, places] = self._regression.read(places)
 
 
-def terms_of(situation: Situation, path: Path) -> int:
+def terms_of(situation: Situation, path: Path, crosses: Crosses = DEFAULT) -> int:
     """How many weights the example of an action has, were there no collisions."""
-    return sides_terms(example_sides(situation, path))
+    return sides_terms(example_sides(situation, path), crosses)
 
 
-def sides_terms(sides: Mapping[str, Tokens]) -> int:
+def sides_terms(sides: Mapping[str, Tokens], crosses: Crosses = DEFAULT) -> int:
     """Does as `terms_of`, given an action's `example_sides`."""
     sizes = {name: len(tokens) for name, tokens in sides.items()}
-    crosses = [prod([sizes[name] for name in cross]) for cross in (*PAIRS, *TRIPLES)]
-    return 1 + sum(sizes.values()) + sum(crosses)
+    crossed = [prod([sizes[name] for name in cross]) for cross in crosses]
+    return 1 + sum(sizes.values()) + sum(crossed)
 
 
-def touched(situation: Situation, path: Path) -> IntArray:
+def touched(situation: Situation, path: Path, crosses: Crosses = DEFAULT) -> IntArray:
     """Places of the weights of one example: those of its tokens and of their crosses."""
     sides = example_sides(situation, path).items()
     hashes = {name: side(name, tokens).hashes for name, tokens in sides if tokens}
     parts = list(hashes.values())
-    for cross in (*PAIRS, *TRIPLES):
+    for cross in crosses:
         if all(name in hashes for name in cross):
             parts.append(reduce(_crossed, [hashes[name] for name in cross]))  # noqa: PERF401
     places = np.concatenate(parts) >> STRIDE_SHIFT

@@ -1,6 +1,6 @@
 """Policies: what turns a situation into the pmf of each stage."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,33 @@ class Policy(Protocol):
 
     def values(self, situation: Situation, path: Path) -> FloatArray | None:
         """Expected reward of each eligible action, shape (actions,); None if not estimated."""
+
+
+Draws = tuple[float, float, float]
+"""Numbers in [0, 1), one for each stage."""
+
+
+class Walk(NamedTuple):
+    """A whole path through an eligible tree."""
+
+    path: Path
+    pmfs: tuple[FloatArray, ...]
+    """Of each stage, as `Policy.pmf` gives it; 1 where there is only one action."""
+
+
+class Walker(Policy, Protocol):
+    """A policy that can do all stages at once, which is faster."""
+
+    def walk_tree(self, situation: Situation, path: Path, draws: Draws) -> Walk:
+        """Follows `path` and, where it ends, `policy.draw.pick` of each stage's pmf and draw.
+
+        Its pmfs are those of `pmf`, to the last bit.
+        """
+
+
+def as_walker(policy: Policy) -> Walker | None:
+    """The policy, if it can do all stages at once."""
+    return cast("Walker", policy) if hasattr(policy, "walk_tree") else None
 
 
 class Uniform:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from policy.catalog import NO_SEND, Catalog, load_catalog, parse_catalog
 from policy.chain import Scale
+from policy.crosses import DEFAULT_WORDS, CrossWords, crosses_of, words_of
 from policy.errors import (
     CatalogError,
     DamagedModelError,
@@ -69,6 +70,8 @@ class Manifest(BaseModel):
     """How much they varied between the two: see `policy.chain.Scale`."""
     reward_start: float
     """Logit of their mean."""
+    crosses: CrossWords = DEFAULT_WORDS
+    """What a chain was taught to cross, whatever a catalog says later."""
     training: Training
     files: dict[str, str]
     """SHA-256 of each file, by name."""
@@ -196,7 +199,8 @@ class Registry:
             manifest.reward_dispersion,
             manifest.reward_start,
         )
-        facts = Facts(manifest.exploration, scale, manifest.interactions)
+        crosses = crosses_of(manifest.crosses)
+        facts = Facts(manifest.exploration, scale, manifest.interactions, crosses)
         return read(manifest.kind, manifest.version, facts, directory)
 
 
@@ -248,6 +252,7 @@ def _write(learned: Learned, training: Training, created_at: datetime, directory
         reward_high=facts.scale.high,
         reward_dispersion=facts.scale.dispersion,
         reward_start=facts.scale.start,
+        crosses=words_of(facts.crosses),
         training=training,
         files={name: sha256_of(directory / name) for name in files},
     )

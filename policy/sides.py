@@ -1,13 +1,15 @@
 """The tokens of each side of an action as arrays: hashes and numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from policy.blocks import Options, Side
-from policy.features import Token, Tokens
+from policy.blocks import IntArray, Options, Side
+from policy.features import Tokens
+from policy.options import telling
+from policy.parts import Windows
 from policy.situation import Situation
 from policy.tokens import context_tokens, days_ahead, request_tokens, window_tokens
 from policy.vw import token_hash
@@ -16,15 +18,14 @@ WINDOWS_KEPT = 1024
 """Send windows move on with the clock, and differ by zone."""
 
 
-class Choices(NamedTuple):
-    """The options of one side."""
+class GridWindows(NamedTuple):
+    """The send windows of a grid."""
 
-    whole: Options
-    """With all their tokens: what their values are made of."""
-    distinct: Options
-    """Without the tokens that all of them have: only what tells them apart makes one better than
-    another, and only how well that is known matters for which to try. Where nothing does, such as
-    in a single hour that happens twice, all tokens stay: no option is ever known for certain."""
+    windows: Windows
+    kinds: Options
+    """The different tokens of windows, each an option of its own."""
+    telling: Options
+    """Without the tokens that all of them have."""
 
 
 def side(namespace: str, tokens: Tokens) -> Side:
@@ -35,20 +36,10 @@ def side(namespace: str, tokens: Tokens) -> Side:
     )
 
 
-def choices(namespace: str, each: Iterable[Tokens]) -> Choices:
-    """Several options."""
-    listed = list(each)
-    shared = set(listed[0]).intersection(*listed[1:]) if len(listed) > 1 else set[Token]()
-    # The two windows of an hour that happens twice have nothing that tells them apart.
-    apart = [tuple(token for token in tokens if token not in shared) or tokens for tokens in listed]
-    return Choices(options(namespace, listed), options(namespace, apart))
-
-
 def options(namespace: str, listed: Sequence[Tokens]) -> Options:
     """The tokens of several options."""
     flat = side(namespace, tuple(token for tokens in listed for token in tokens))
-    starts = np.cumsum([0, *map(len, listed)], dtype=np.int64)
-    return Options(*flat, starts)
+    return Options(*flat, _starts(listed))
 
 
 def context_side(situation: Situation) -> Side:
@@ -56,20 +47,34 @@ def context_side(situation: Situation) -> Side:
     return side("c", context_tokens(situation))
 
 
-def window_choices(situation: Situation) -> Choices:
+def windows_of(situation: Situation) -> GridWindows:
     """The send windows."""
     grid = situation.grid
-    return _window_choices(grid.local_minutes, days_ahead(grid))
+    return _windows(grid.local_minutes, days_ahead(grid))
 
 
 @lru_cache(maxsize=WINDOWS_KEPT)
-def _window_choices(local_minutes: tuple[int, ...], ahead: tuple[int, ...]) -> Choices:
-    return choices("w", map(window_tokens, local_minutes, ahead))
+def _windows(local_minutes: tuple[int, ...], ahead: tuple[int, ...]) -> GridWindows:
+    listed = [*map(window_tokens, local_minutes, ahead)]
+    flat = [token for tokens in listed for token in tokens]
+    kinds = {token: kind for kind, token in enumerate(dict.fromkeys(flat))}
+    tokens = np.array([kinds[token] for token in flat], dtype=np.int64)
+    return GridWindows(
+        Windows(tokens, _starts(listed)),
+        options("w", [(token,) for token in kinds]),
+        telling(options("w", listed)),
+    )
 
 
-def affinity_sides(situation: Situation) -> Mapping[int, Side]:
-    """What the request says of single offers, by the offers' places."""
+def facts_of(situation: Situation) -> Options:
+    """What the request says of each offer of the tree; no options at all if it says nothing."""
     if not situation.offer_features:
-        return {}
-    found = (request_tokens(situation, node.offer) for node in situation.tree)
-    return {place: side("r", tokens) for place, tokens in enumerate(found) if tokens}
+        return _NOTHING
+    return options("r", [request_tokens(situation, node.offer) for node in situation.tree])
+
+
+def _starts(listed: Sequence[Tokens]) -> IntArray:
+    return np.cumsum([0, *map(len, listed)], dtype=np.int64)
+
+
+_NOTHING = options("r", ())

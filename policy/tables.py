@@ -1,98 +1,122 @@
-"""What a regression says of one situation: its blocks summed once, then scored stage by stage."""
+"""What a regression says of a situation: the situation as arrays, walked by compiled code."""
+
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from policy.blocks import PLAIN, FloatArray, Table, affinity_sum
-from policy.catalog import NO_CHANNEL
+from policy.crosses import Crosses, bits_of
+from policy.errors import DivergedModelError
+from policy.exploration_kinds import Rule
 from policy.identity import IdentityCache
-from policy.layout import Layout, layouts, size_bytes
+from policy.layout import CatalogLayout, layouts
+from policy.parts import Timing, sum_timing
+from policy.policies import Draws, FloatArray, Walk
 from policy.scores import Scores
-from policy.sides import Choices, affinity_sides, context_side, window_choices
+from policy.sides import GridWindows, context_side, facts_of, windows_of
 from policy.situation import Path, Situation, Stage
-from policy.stages import (
-    Timing,
-    Uncertain,
-    best_windows,
-    channel_scores,
-    offer_scores,
-    sum_parts,
-    sum_timing,
-    window_scores,
-)
 from policy.vw import Weights
+from policy.walk import DIVERGED, ERRORS, LOGITS, PMF, walk
 
 # More context must not mean more exploration: the prior precision grows with it.
 CONTEXT_TOKENS_PER_PRECISION = 3
 TIMING_BYTES_KEPT = 64 * 1024 * 1024
-"""Of all timings that are kept for a model, with the layouts that they hold on to."""
+"""Of all timings that are kept for a model."""
+_DRAWN = -1
+_NO_DRAWS = (0.0, 0.0, 0.0)
 
 
 class Scorer:
     """One state of a regression's weights, ready to score situations."""
 
-    def __init__(self, weights: Weights) -> None:
-        """Takes weights that do not change any more, shape (2, 2**18)."""
-        self.weights, self.squares = weights
-        # Send windows move on by the hour, and trees are few: most requests share their timing.
-        self.timing = IdentityCache(self._timing, TIMING_BYTES_KEPT, _timing_bytes)
+    def __init__(
+        self, weights: Weights, crosses: Crosses, rule: Rule, start: float, unit: float
+    ) -> None:
+        """Takes what makes scores and pmfs.
 
-    def tables(self, situation: Situation) -> "Tables":
-        """The scores of a situation, whose tree must not be empty."""
-        return Tables(situation, self)
+        Args:
+            weights: with their sums of squared gradients; they do not change any more.
+            crosses: what the model was taught to cross.
+            rule: how scores become probabilities.
+            start: logit that all begin with.
+            unit: factor of all standard errors.
+        """
+        self._crosses = bits_of(crosses)
+        self._weights = weights
+        self._model = (weights, self._crosses, start, unit, *rule)
+        # Send windows move on by the hour: most requests share what they add to a catalog.
+        self._timing = IdentityCache(self._summed, TIMING_BYTES_KEPT, _timing_bytes)
 
-    def _timing(self, layout: Layout, windows: Choices) -> Timing:
-        return sum_timing(self.weights, layout.offers.whole, layout.channels.whole, windows.whole)
+    def walk(self, situation: Situation, path: Path, draws: Draws) -> Walk:
+        """The pmfs of all stages along a path, and beyond its end along the draws."""
+        whole, out = self._walked(situation, path, draws, Stage.OFFER, Stage.SEND_TIME)
+        offer = situation.tree[whole[0]]
+        mask = offer.channels[whole[1]].windows & (1 << len(situation.grid.local_minutes)) - 1
+        pmf, offers = out[PMF], len(situation.tree)
+        channels = offers + len(offer.channels)
+        windows = channels + mask.bit_count()
+        return Walk(whole, (pmf[:offers], pmf[offers:channels], pmf[channels:windows]))
 
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """The pmf of the actions after `path`."""
+        found: FloatArray = self._stage(situation, path)[PMF]
+        return found
 
-class Tables:
-    """The scores of everything eligible in one situation."""
-
-    def __init__(self, situation: Situation, scorer: Scorer) -> None:
-        self._situation = situation
-        self._layout = layout = layouts(situation.catalog)(situation.tree)
-        self._affinities = affinity_sides(situation)
-        context, windows = context_side(situation), window_choices(situation)
-        self._parts = sum_parts(
-            scorer.weights,
-            context,
-            layout.nodes,
-            layout.offers.whole,
-            layout.channels.whole,
-            windows.whole,
-            self._affinity(scorer.weights, PLAIN),
-            scorer.timing(layout, windows),
-        )
-        self._best = best_windows(self._parts, layout.nodes)
-        self._uncertain = Uncertain(
-            scorer.squares,
-            max(1.0, len(context.hashes) / CONTEXT_TOKENS_PER_PRECISION),
-            context,
-            layout.offers.distinct,
-            layout.channels.distinct,
-            windows.distinct,
-        )
-
-    def scores(self, path: Path) -> Scores:
+    def scores(self, situation: Situation, path: Path) -> Scores:
         """The eligible actions after `path`, each with the best that can follow it."""
-        nodes, uncertain = self._layout.nodes, self._uncertain
-        if not path:
-            affinities = self._affinity(uncertain.squares, uncertain.precision)
-            return Scores(*offer_scores(self._best, nodes, uncertain, affinities))
-        if len(path) == Stage.CHANNEL:
-            return Scores(*channel_scores(self._best, nodes, uncertain, path[0]))
-        node = int(nodes.starts[path[0]]) + path[1]
-        if self._situation.tree[path[0]].channels[path[1]].channel == NO_CHANNEL:
-            return Scores(self._best.logits[node : node + 1], np.ones(1))
-        return Scores(*window_scores(self._parts, nodes, uncertain, path[0], node))
+        found = self._stage(situation, path)
+        return Scores(found[LOGITS], found[ERRORS])
 
-    def _affinity(self, table: Table, precision: float) -> FloatArray:
-        """Sums of what the request says of single offers; 0 for the others."""
-        sums = np.zeros(len(self._situation.tree))
-        for offer, facts in self._affinities.items():
-            sums[offer] = affinity_sum(table, precision, facts, self._layout.offers.whole, offer)
-        return sums
+    def _stage(self, situation: Situation, path: Path) -> NDArray[np.float64]:
+        stage = len(path)
+        _, out = self._walked(situation, path, _NO_DRAWS, stage, stage)
+        return out[:, : situation.count(path)]
+
+    def _walked(
+        self, situation: Situation, path: Path, draws: Draws, first: int, last: int
+    ) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+        """The whole path, and what `policy.walk` writes of the stages that are wanted."""
+        _check(situation, path)
+        layout, windows = layouts(situation.catalog), windows_of(situation)
+        context = context_side(situation)
+        size = len(situation.tree) + len(layout.channels.starts) + len(situation.grid.local_minutes)
+        out = np.empty((3, size))
+        arguments: tuple[Any, ...] = (
+            *self._model,
+            *layout.offers,
+            *layout.channels,
+            *layout.packed(situation.tree),
+            *windows.kinds,
+            *windows.windows,
+            *windows.telling,
+            *self._timing(layout, windows),
+            *context,
+            *facts_of(situation),
+            max(1.0, len(context.hashes) / CONTEXT_TOKENS_PER_PRECISION),
+            first,
+            last,
+            *path,
+            *(_DRAWN,) * (len(Stage) - len(path)),
+            *draws,
+            out,
+        )
+        whole = walk(*arguments)
+        if whole[0] == DIVERGED and not path:
+            raise DivergedModelError
+        return whole, out
+
+    def _summed(self, layout: CatalogLayout, windows: GridWindows) -> Timing:
+        sides = (layout.offers, layout.channels, windows.kinds, windows.windows)
+        return sum_timing(self._weights[0], self._crosses, *sides)
 
 
-def _timing_bytes(timing: Timing, layout: Layout, _: Choices) -> int:
-    # Windows are kept elsewhere, and few; a layout that was forgotten elsewhere stays for this.
-    return timing.offers.nbytes + timing.channels.nbytes + size_bytes(layout)
+def _timing_bytes(timing: Timing, *_: object) -> int:
+    # Windows are kept elsewhere, and few; a layout is one for all timings of a catalog.
+    return timing.offers.nbytes + timing.channels.nbytes
+
+
+def _check(situation: Situation, path: Path) -> None:
+    """Compiled code checks no bounds, and a path may come from a damaged record."""
+    for stage, index in enumerate(path):
+        if not 0 <= index < situation.count(path[:stage]):
+            raise IndexError(f"{path} is no path of the tree")

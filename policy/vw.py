@@ -9,6 +9,7 @@ import numpy as np
 import vowpalwabbit
 from numpy.typing import NDArray
 
+from policy.crosses import DEFAULT, Crosses
 from policy.errors import InvalidRewardError
 
 BITS = 18
@@ -16,13 +17,8 @@ SIZE = 1 << BITS
 # FTRL-proximal (McMahan et al. 2013) with logistic loss: its sums of squared gradients, which it
 # keeps for its own step sizes, tell how well each weight is known.
 _LEARNER = "--loss_function logistic --ftrl --ftrl_beta 1 --l1 0 --l2 0"
-# Namespaces as in `policy.tokens`. Which letter stands first matters for the hash of a pair.
-PAIRS = ("co", "cn", "cw", "on", "nw", "ow", "ro")
-TRIPLES = ("con",)
-_CROSSES = [*(f"-q {pair}" for pair in PAIRS), *(f"--cubic {triple}" for triple in TRIPLES)]
 # Unless `--hash all` is given, a number as a name would be its own hash.
 _LIMITS = f"-b {BITS} --hash all --min_prediction -50 --max_prediction 50"
-ARGUMENTS = f"{_LEARNER} {' '.join(_CROSSES)} {_LIMITS}"
 # VW's constant feature, and its factor for hashes of crossed features (constant.h, interactions.h).
 CONSTANT = 11_650_396 % SIZE
 FNV_PRIME = 16_777_619
@@ -39,22 +35,29 @@ Weights = NDArray[np.float32]
 """Weights, and their sums of squared gradients; shape (2, 2**18)."""
 
 
+def new_arguments(crosses: Crosses) -> str:
+    """Vowpal Wabbit's arguments for a new model, but for its rate."""
+    crossed = [f"{'-q' if len(cross) == 2 else '--cubic'} {cross}" for cross in crosses]  # noqa: PLR2004 - a pair
+    return " ".join([_LEARNER, *crossed, _LIMITS])
+
+
 class Regression:
     """Logistic regression of a reward in [0, 1] on the text of an action in its context.
 
     A workspace is not thread-safe: a lock makes calls take turns.
     """
 
-    def __init__(self, rate: float, path: Path | None = None) -> None:
+    def __init__(self, rate: float, path: Path | None = None, crosses: Crosses = DEFAULT) -> None:
         """Makes a new model, or loads one to go on learning.
 
         Args:
             rate: FTRL's alpha, above 0; of a loaded model the one that it was made with.
             path: file of a saved model.
+            crosses: namespaces of a new model that are crossed; a loaded one has its own.
         """
         # A file keeps weights, sums and crosses, but neither rate nor beta: VW would go on with its
         # own. As a list, since VW would split a line at the spaces of the path.
-        arguments = ARGUMENTS if path is None else _LEARNER
+        arguments = new_arguments(crosses) if path is None else _LEARNER
         source = [] if path is None else ["--initial_regressor", str(path)]
         rates = ["--ftrl_alpha", repr(float(rate))]
         self._workspace = vowpalwabbit.Workspace(
@@ -125,7 +128,7 @@ class Regression:
 @lru_cache(maxsize=1)
 def _hasher() -> vowpalwabbit.Workspace:
     """A workspace that only hashes, which changes nothing in it."""
-    return vowpalwabbit.Workspace(arg_list=[*ARGUMENTS.split(), "--quiet"])
+    return vowpalwabbit.Workspace(arg_list=[*new_arguments(DEFAULT).split(), "--quiet"])
 
 
 @lru_cache(maxsize=65_536)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from policy.crosses import DEFAULT, Crosses
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learning import Student
@@ -28,15 +29,18 @@ class Candidates:
     (racing; Maron and Moore 1994).
     """
 
-    def __init__(self, exploration: Exploration, extent: Extent) -> None:
+    def __init__(
+        self, exploration: Exploration, extent: Extent, crosses: Crosses = DEFAULT
+    ) -> None:
         """Makes students that know nothing.
 
         Args:
             exploration: of the chain.
             extent: of all that is to be learned.
+            crosses: what the chain crosses.
         """
         self._students = {
-            caution: Student(exploration, extent.scale, extent.terms, caution)
+            caution: Student(exploration, extent.scale, extent.terms, caution, crosses=crosses)
             for caution in CAUTIONS
         }
         self._racing = list(CAUTIONS)

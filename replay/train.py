@@ -7,6 +7,7 @@ from datetime import datetime
 
 from decisionlog import Decision
 from policy.catalog import Catalog
+from policy.crosses import crosses_of
 from policy.draw import hashed
 from policy.learned import Kind
 from policy.registry import Manifest, Registry, Training
@@ -41,7 +42,7 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
 
     Args:
         interactions: read once.
-        catalog: its reward is what is learned, its exploration what the policy will use.
+        catalog: its reward is what is learned, with what it crosses; its exploration is used.
         registry: where the policy is stored.
         created_at: goes to the manifest.
         held_out_share: share of the subjects to leave for evaluation.
@@ -54,7 +55,8 @@ def train(  # noqa: PLR0913 - everything that a training run depends on
         NothingToLearnError: if there are no interactions.
     """
     advance = on_progress or (lambda _: None)
-    with closing(TRAINEES[kind](catalog.exploration, registry.data_dir)) as trainee:
+    crosses = crosses_of(catalog.model.crosses)
+    with closing(TRAINEES[kind](catalog.exploration, registry.data_dir, crosses)) as trainee:
         log = _read(interactions, trainee, held_out_share)
         learned, caution = trainee.learned(advance)
         training = Training(

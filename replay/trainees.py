@@ -6,6 +6,7 @@ from tempfile import TemporaryFile
 from typing import Protocol
 
 from policy.best_so_far import BestSoFar
+from policy.crosses import DEFAULT, Crosses
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learned import Kind, Learned
@@ -31,8 +32,11 @@ class Trainee(Protocol):
 class ChainTrainee:
     """Notes a log's examples, since learning begins only when all its rewards are known."""
 
-    def __init__(self, exploration: Exploration, directory: Path) -> None:
+    def __init__(
+        self, exploration: Exploration, directory: Path, crosses: Crosses = DEFAULT
+    ) -> None:
         """Begins with no notes; they lie in a directory, as safe as the log that they repeat."""
+        self._crosses = crosses
         self._exploration = exploration
         self._extent = Extent()
         self._notes = TemporaryFile("w+", encoding="ascii", dir=directory)  # noqa: SIM115 - closed below
@@ -41,12 +45,12 @@ class ChainTrainee:
     def read(self, interaction: Interaction) -> None:
         """See `Trainee`."""
         sides = example_sides(interaction.situation, interaction.path)
-        self._extent.add(interaction.reward, sides_terms(sides))
+        self._extent.add(interaction.reward, sides_terms(sides, self._crosses))
         self._notes.write(f"{interaction.reward!r} {sides_text(sides)}\n")
 
     def learned(self, on_progress: Callable[[int], None]) -> tuple[Student, float]:
         """See `Trainee`."""
-        self._candidates = Candidates(self._exploration, self._extent)
+        self._candidates = Candidates(self._exploration, self._extent, self._crosses)
         self._notes.seek(0)
         for note in self._notes:
             reward, _, text = note.rstrip("\n").partition(" ")
@@ -64,7 +68,7 @@ class ChainTrainee:
 class BestSoFarTrainee:
     """Takes every log as it is: caution would change nothing."""
 
-    def __init__(self, exploration: Exploration, _directory: Path) -> None:
+    def __init__(self, exploration: Exploration, _directory: Path, _crosses: Crosses) -> None:
         """Begins with no tallies."""
         self._policy = BestSoFar(Kind.BEST_SO_FAR, exploration)
 
@@ -80,7 +84,7 @@ class BestSoFarTrainee:
         """Holds nothing that would have to be freed."""
 
 
-TRAINEES: Mapping[Kind, Callable[[Exploration, Path], Trainee]] = {
+TRAINEES: Mapping[Kind, Callable[[Exploration, Path, Crosses], Trainee]] = {
     Kind.CHAIN: ChainTrainee,
     Kind.BEST_SO_FAR: BestSoFarTrainee,
 }

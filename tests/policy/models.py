@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
 
+from policy.crosses import ALL, DEFAULT, Crosses, crosses_of, word_of
 from policy.exploration import Exploration
 from policy.learning import Student
 from policy.situation import Path, Situation, Stage
@@ -13,6 +15,14 @@ from tests.policy.conformance import paths
 
 LESSONS_MAX = 40
 """Few enough that a student reads back only what they touched, which is fast."""
+
+
+sets_of_crosses: st.SearchStrategy[Crosses] = st.one_of(
+    st.just(DEFAULT),
+    st.just(ALL),
+    st.sets(st.sampled_from(ALL)).map(lambda found: crosses_of(map(word_of, found))),
+)
+"""What a model may cross: as a catalog that says nothing, all that can be, or any of it."""
 
 
 class Lesson(NamedTuple):
@@ -40,10 +50,13 @@ def actions(situation: Situation) -> list[Path]:
 
 @contextmanager
 def taught(
-    situation: Situation, seed: int, exploration: Exploration | None = None
+    situation: Situation,
+    seed: int,
+    exploration: Exploration | None = None,
+    crosses: Crosses = DEFAULT,
 ) -> Iterator[Student]:
     """A student that learned random rewards of random actions of a situation."""
-    student = Student(exploration or Exploration())
+    student = Student(exploration or Exploration(), crosses=crosses)
     rng = np.random.default_rng(seed)
     known = actions(situation)
     try:

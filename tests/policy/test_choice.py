@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import datetime
 from math import prod
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,13 +16,14 @@ from policy.catalog import parse_catalog
 from policy.choice import action_probability, choose, stage_pmf
 from policy.draw import pick, uniform
 from policy.eligibility import eligibility
-from policy.exploration import Exploration
+from policy.exploration import Exploration, Name
 from policy.learning import Student
-from policy.policies import Fixed, FloatArray, Uniform
+from policy.policies import Fixed, FloatArray, Policy, Uniform
 from policy.request import Request
 from policy.situation import Path, Situation, Stage
 from tests.policy.catalogs import minimal, toml
 from tests.policy.conformance import paths
+from tests.policy.models import taught
 from tests.policy.situations import situations
 
 LIKELY = 1e-4
@@ -41,6 +43,22 @@ class Lopsided:
 
     def values(self, situation: Situation, path: Path) -> None:
         """Estimates nothing."""
+
+
+class ByStage:
+    """A policy that is asked for one stage after the other."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.version = policy.version
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """The policy's own."""
+        return self._policy.pmf(situation, path)
+
+    def values(self, situation: Situation, path: Path) -> FloatArray | None:
+        """The policy's own."""
+        return self._policy.values(situation, path)
 
 
 def small() -> Situation:
@@ -97,6 +115,32 @@ def test_the_frequencies_of_choices_match_their_probabilities(
     if len(possible) > 1:
         observed = [counts[path] for path in possible]
         assert chisquare(observed, [expected[path] for path in possible]).pvalue > LIKELY
+
+
+@given(situations(), entropies, st.integers(0, 2**32 - 1), st.sampled_from(get_args(Name)))
+def test_all_stages_at_once_are_each_stage_by_itself(
+    situation: Situation, entropy: int, seed: int, name: Name
+) -> None:
+    """A chain's walk gives the pmfs and draws that it gives stage by stage, to the last bit."""
+    with taught(situation, seed, Exploration(name=name)) as student:
+        chain = student.chain
+        by_stage = choose(ByStage(chain), situation, entropy)
+        at_once = choose(chain, situation, entropy)
+        assert at_once.path == by_stage.path
+        for one, other in zip(at_once.stages, by_stage.stages, strict=True):
+            np.testing.assert_array_equal(one.pmf, other.pmf)
+        for path in paths(situation, len(Stage)):
+            probability = action_probability(chain, situation, path)
+            assert probability == action_probability(ByStage(chain), situation, path)
+
+
+@pytest.mark.parametrize("path", [(-1, 0, 0), (3, 0, 0), (0, 2, 0), (0, 0, 3), (2, 1, 0)])
+def test_a_path_that_leaves_the_tree_is_refused(path: Path) -> None:
+    """A damaged record may name any action: no memory is read that is not the tree's."""
+    student = Student(Exploration())
+    with pytest.raises(IndexError):
+        action_probability(student.chain, small(), path)
+    student.close()
 
 
 def test_where_there_is_one_action_nobody_is_asked() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from policy.catalog import parse_catalog
 from policy.chain import Chain, Scale
+from policy.crosses import Crosses
 from policy.eligibility import eligibility
 from policy.errors import InvalidRewardError
 from policy.exploration import Exploration
@@ -22,7 +23,7 @@ from policy.situation import Situation
 from policy.tokens import example_text
 from policy.vw import SIZE, Regression
 from tests.policy.catalogs import minimal, toml
-from tests.policy.models import actions, taught
+from tests.policy.models import actions, sets_of_crosses, taught
 from tests.policy.situations import situations
 
 EVERYWHERE = np.arange(SIZE)
@@ -100,22 +101,27 @@ def test_texts_are_read_back_too(student: Student, situation: Situation) -> None
 
 
 @settings(max_examples=15)
-@given(situations(), seeds)
-def test_what_an_example_touches_is_read_back(situation: Situation, seed: int) -> None:
+@given(situations(), seeds, sets_of_crosses)
+def test_what_an_example_touches_is_read_back(
+    situation: Situation, seed: int, crosses: Crosses
+) -> None:
     """Whatever its features, learning changes the weights that `touched` names, and no others."""
-    with taught(situation, seed) as student:
+    with taught(situation, seed, crosses=crosses) as student:
         assert_read_back(student)
 
 
 @settings(max_examples=15)
-@given(situations(), st.data())
-def test_an_example_touches_its_own_weights(situation: Situation, data: st.DataObject) -> None:
+@given(situations(), sets_of_crosses, st.data())
+def test_an_example_touches_its_own_weights(
+    situation: Situation, crosses: Crosses, data: st.DataObject
+) -> None:
     """A single example changes nothing outside, and all inside but for features that are 0."""
     path = data.draw(st.sampled_from(actions(situation)))
-    model = Regression(0.2)
+    model = Regression(0.2, crosses=crosses)
     model.learn(example_text(situation, path), 1.0)
     changed = set(np.flatnonzero(model.read(EVERYWHERE)[1]).tolist())
-    places = set(touched(situation, path).tolist())
+    places = set(touched(situation, path, crosses).tolist())
+    assert len(places) <= terms_of(situation, path, crosses)
     assert changed <= places
     assert changed == places or tiny(situation, path)
     model.close()

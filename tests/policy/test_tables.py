@@ -4,13 +4,10 @@ import gc
 import tracemalloc
 from itertools import combinations, islice
 
-import numpy as np
-
 from policy.catalog import parse_catalog
 from policy.eligibility import eligibility
+from policy.layout import layouts
 from policy.request import Request
-from policy.tables import Scorer
-from policy.vw import SIZE
 from tests.policy.catalogs import minimal, toml
 
 OFFERS = {
@@ -24,20 +21,20 @@ TREES = 200
 
 
 def test_trees_that_never_come_again_take_no_more_than_is_counted() -> None:
-    """Each subject's rules make another tree: what stays of it is its layout more than its sums."""
+    """Each subject's rules make another tree: what stays of it is no more than is counted."""
     catalog = parse_catalog(toml(minimal(channels={"email": {}}, offers=OFFERS)))
-    scorer = Scorer(np.zeros((2, SIZE), dtype=np.float32))
-    scorer.tables(eligibility(Request(now_ms=0), catalog).situation)  # tokens are hashed once
-    before = scorer.timing._total
+    packed = layouts(catalog).packed
+    packed(eligibility(Request(now_ms=0), catalog).situation.tree)
+    before = packed._total
     tracemalloc.start()
     try:
         for excluded in islice(combinations(OFFERS, 3), TREES):
             request = Request(now_ms=0, excluded_offers=excluded)
-            scorer.tables(eligibility(request, catalog).situation)
+            packed(eligibility(request, catalog).situation.tree)
         gc.collect()
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    counted = scorer.timing._total - before
-    assert len(scorer.timing) == TREES + 1
+    counted = packed._total - before
+    assert len(packed) == TREES + 1
     assert counted / 2 < taken < counted * 2

@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policy.crosses import DEFAULT, Crosses
 from policy.errors import InvalidRewardError
 from policy.features import escape, feature_tokens, token_text
 from policy.vw import (
     CONSTANT,
     FNV_PRIME,
     HASH_MASK,
-    PAIRS,
     SIZE,
     STRIDE_SHIFT,
-    TRIPLES,
     Regression,
     token_hash,
 )
-from tests.policy.models import Lesson, lessons
+from tests.policy.models import Lesson, lessons, sets_of_crosses
 from tests.resources import resident_bytes
 
 RATE = 0.2
@@ -187,20 +186,19 @@ def test_a_path_may_have_spaces(model: Regression, tmp_path: Path) -> None:
     loaded.close()
 
 
-def everything(tokens: dict[str, str]) -> set[int]:
+def everything(tokens: dict[str, str], crosses: Crosses = DEFAULT) -> set[int]:
     """Places of all weights of an example with one token in each namespace."""
-    crosses = [*NAMESPACES, *PAIRS, *TRIPLES]
-    known = [cross for cross in crosses if all(name in tokens for name in cross)]
+    known = [cross for cross in (*NAMESPACES, *crosses) if all(name in tokens for name in cross)]
     return {CONSTANT, *(place(*((name, tokens[name]) for name in cross)) for cross in known)}
 
 
 @settings(max_examples=10)
-@given(st.dictionaries(st.sampled_from(NAMESPACES), texts, min_size=1))
-def test_weights_lie_where_the_hashes_say(tokens: dict[str, str]) -> None:
-    """VW changes the weights of constant, tokens, pairs and triple, and no others."""
-    model = Regression(RATE)
+@given(st.dictionaries(st.sampled_from(NAMESPACES), texts, min_size=1), sets_of_crosses)
+def test_weights_lie_where_the_hashes_say(tokens: dict[str, str], crosses: Crosses) -> None:
+    """VW changes the weights of constant, tokens and whatever is crossed, and no others."""
+    model = Regression(RATE, crosses=crosses)
     model.learn(" ".join(f"|{name} {text}" for name, text in tokens.items()), 1.0)
-    assert changed(model) == everything(tokens)
+    assert changed(model) == everything(tokens, crosses)
     model.close()
 
 
@@ -232,7 +230,7 @@ def test_namespaces_keep_equal_tokens_apart() -> None:
 
 def test_no_pair_is_crossed_that_is_not_listed(model: Regression) -> None:
     """Two namespaces without a cross share no weight: facts of a request and the context."""
-    listed = {frozenset(pair) for pair in PAIRS}
+    listed = {frozenset(cross) for cross in DEFAULT if len(cross) == 2}
     for pair in combinations(NAMESPACES, 2):
         model.learn(" ".join(f"|{name} {''.join(pair)}" for name in pair), 1.0)
     alone = {place((name, "".join(pair))) for pair in combinations(NAMESPACES, 2) for name in pair}
