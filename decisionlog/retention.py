@@ -4,7 +4,7 @@ A decision goes together with its reports and its reservation; what others refer
 ids, standings, days of budgets) follows in a sweep of its own, so that no transaction is long.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,7 +14,7 @@ from decisionlog import schema
 from decisionlog.codec import decode_request
 from decisionlog.contact_codec import decode_standing, encode_standing
 from decisionlog.contacts import Standing
-from decisionlog.errors import DamagedRecord
+from decisionlog.errors import DamagedRecord, LogFull
 from decisionlog.ids import lower_bound
 from decisionlog.operations import is_gone
 from decisionlog.removal import (
@@ -73,6 +73,22 @@ def rows_to_sweep(store: Store) -> int:
     """Return how many rows both sweeps together look at."""
     with store.read() as transaction:
         return transaction.count(Table.REQUESTS) + transaction.count(Table.STANDINGS)
+
+
+def expire_with_little_room(store: Store, before: bytes) -> Removed | None:
+    """Do as `expire`; where the map is too full to change many pages, remove fewer rows at once.
+
+    Raises:
+        LogFull: There is not even room to remove one.
+    """
+    rows = SLICE_ROWS
+    while True:
+        try:
+            return expire(store, before, rows)
+        except LogFull:
+            if rows == 1:
+                raise
+            rows //= 4
 
 
 def expire(store: Store, before: bytes, rows: int = SLICE_ROWS) -> Removed | None:
@@ -178,7 +194,18 @@ def _step(store: Store, table: Table, position: bytes, left: _Left) -> bytes | N
     return None if len(looked) < SWEEP_ROWS else looked[-1][0] + b"\0"
 
 
-def _change(store: Store, table: Table, keys: Iterable[bytes], left: _Left) -> None:
+def _change(store: Store, table: Table, keys: Sequence[bytes], left: _Left) -> None:
+    try:
+        _change_at_once(store, table, keys, left)
+    except LogFull:
+        if len(keys) == 1:
+            raise
+        half = len(keys) // 2  # a full map has no pages left to change many with
+        _change(store, table, keys[:half], left)
+        _change(store, table, keys[half:], left)
+
+
+def _change_at_once(store: Store, table: Table, keys: Iterable[bytes], left: _Left) -> None:
     with store.write() as transaction:
         for key in keys:
             value = transaction.get(table, key)  # it may have changed since it was looked at

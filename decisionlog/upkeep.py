@@ -47,9 +47,9 @@ class Upkeep:
         now_ms, limits = self.clock_ms(), self.limits
         gone = None
         if limits.age_ms is not None:
-            gone = retention.expire(self.store, _id(now_ms - limits.age_ms))
+            gone = retention.expire_with_little_room(self.store, _id(now_ms - limits.age_ms))
         if gone is None and self.is_too_large():
-            gone = retention.expire(self.store, _id(now_ms - limits.reach_ms))
+            gone = retention.expire_with_little_room(self.store, _id(now_ms - limits.reach_ms))
         return gone
 
     def is_too_large(self) -> bool:

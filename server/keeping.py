@@ -19,6 +19,8 @@ PAUSE_SECONDS = 0.02
 """Between two slices others have the log to themselves for so long."""
 SWEEP_SECONDS = 60.0
 """A sweep begins this long after the one before began, at the earliest."""
+RETRY_SECONDS = 5.0
+"""After a failure it is tried again so much later."""
 DAY_MS = 86_400_000
 
 _log = logging.getLogger(__name__)
@@ -84,8 +86,9 @@ class Keeper:
         """Does one slice of each thing that is to be done."""
         self._upkeep.limits = limits_of(self._settings, self._current().catalog)
         self._is_busy = self._upkeep.expire() is not None
-        if not self._is_busy:
-            self._warn_if_too_large()
+        if self._is_busy:
+            return  # a sweep may need the room that this makes
+        self._warn_if_too_large()
         if not self._is_sweeping and monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = monotonic()
             self._upkeep.begin_sweep()
@@ -109,4 +112,4 @@ class Keeper:
             act()
         except Exception:  # noqa: BLE001 - keeping must not end
             _log.exception("the log could not be kept within its limits; trying again")
-            self._stop.wait(SWEEP_SECONDS)
+            self._stop.wait(RETRY_SECONDS)

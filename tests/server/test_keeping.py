@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from decisionlog import erasure
@@ -17,7 +18,15 @@ from server.keeping import DAY_MS, Keeper, kept, limits_of
 from server.preparation import prepare
 from server.serve_errors import InvalidSettingError
 from server.settings import ServeSettings
-from tests.server.service import KEYS, Service, delivery, request, reward, running
+from tests.server.service import (
+    KEYS,
+    Service,
+    delivery,
+    refused,
+    request,
+    reward,
+    running,
+)
 from tests.shop import CATALOG, shop
 
 CAPPED = CATALOG + "\n[[caps]]\nmessages = 50\ndays = 30\n"
@@ -150,3 +159,24 @@ def test_rules_say_how_far_back_they_look(rules: str, days: int) -> None:
     """Caps, gaps, groups, pauses and history, and the length of the send windows beside."""
     ahead_ms = 6 * 3_600_000 if days else 0
     assert reach_ms(parse_catalog(CATALOG + "\n" + rules)) == days * DAY_MS + ahead_ms
+
+
+def fill(service: Service) -> None:
+    """Decides until the log has no room left."""
+    for turn in range(1_000):
+        service.decide(f"customer {turn}", request_id=str(turn))
+        service.clock.now_ms += 1_000
+
+
+def test_a_full_log_serves_again_when_there_is_room(tmp_path: Path) -> None:
+    """A full map refuses with its reason; what retention frees is used again."""
+    with running(tmp_path / "data", map_size_bytes=512 * 1024) as service:
+        found = refused(lambda: fill(service))
+        assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "LOG_FULL")
+        full = service.log.counts()
+        assert full.decisions == full.requests
+        service.clock.now_ms += DAY_MS
+        keep(service, settings_of(service, retain_days=1))
+        assert service.log.counts().decisions < full.decisions
+        assert service.decide("alice").decision_id
+        assert ledger(service.log, shop().reward).balanced
