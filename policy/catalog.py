@@ -152,6 +152,15 @@ class Model(Table):
     """Which sides of an action are learned about together, such as `context*offer`."""
 
 
+class Kept(Table):
+    """Which features of requests are used and stored; what is not kept is dropped at once."""
+
+    keep: NoOrLabels | None = None
+    """Features of the request; None keeps all."""
+    keep_of_offers: NoOrLabels | None = None
+    """Features of single offers; None keeps all."""
+
+
 class Traffic(Table):
     """Shares of the subjects that do not get the champion."""
 
@@ -188,6 +197,7 @@ class Catalog(Table):
         default_factory=dict, max_length=GROUPS_MAX
     )
     cool_downs: Annotated[tuple[CoolDown, ...], Field(strict=False, max_length=COOL_DOWNS_MAX)] = ()
+    features: Kept = Kept()
     history: History | None = None
     reward: Reward
     metrics: Metrics = Metrics()

@@ -32,6 +32,8 @@ class Answer:
     repeated: bool = False
     found: Eligibility | None = None
     """What a new decision was chosen from."""
+    features_dropped: int = 0
+    """Features of a new decision's request that the catalog does not keep."""
     suppressions: tuple[Suppression, ...] = ()
     explanation: tuple[StageExplanation, ...] = ()
 

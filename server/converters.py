@@ -100,6 +100,7 @@ def response_of(answer: Answer) -> decision_api.DecideResponse:
         catalog_version=decision.catalog_version,
         arm=common.Arm.ValueType(decision.arm),
         repeated=answer.repeated,
+        features_dropped=answer.features_dropped,
     )
     if decision.no_send_reason:
         response.no_send.reason = common.NoSendReason.ValueType(decision.no_send_reason)

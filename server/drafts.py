@@ -15,6 +15,7 @@ from decisionlog import (
 from decisionlog.ids import entropy, time_ms
 from policy.choice import Choice, choose
 from policy.eligibility import Eligibility, is_no_send
+from policy.minimisation import minimised
 from policy.policies import Policy
 from policy.request import Request, check_request
 from policy.rollout import HOLDOUT_VERSION, Arm, ArmShare
@@ -33,6 +34,8 @@ class Draft:
     proposal: Proposal
     found: Eligibility
     """What it was chosen from."""
+    features_dropped: int
+    """Features of the request that the catalog does not keep."""
 
     @property
     def decision(self) -> Decision:
@@ -67,11 +70,12 @@ class Drafter:
         decision_id = self._ids.new(seed)
         request = ask.request(time_ms(decision_id))
         check_request(request, serving.catalog)
+        request, dropped = minimised(request, serving.catalog)
         subject = self._keys.pseudonym(ask.subject_id)
         found = eligible_now(self._log, subject, request, serving.catalog)
         who = (decision_id, subject, ask.digest)
         decision = _decision(who, request, found, serving)
-        return Draft(proposal_of(decision, self.request_key(ask), request, found), found)
+        return Draft(proposal_of(decision, self.request_key(ask), request, found), found, dropped)
 
     def request_key(self, ask: Ask) -> bytes | None:
         """What the log knows a request by; None if it has no id."""

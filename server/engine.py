@@ -231,7 +231,7 @@ def _settled(draft: Draft, stored: Decision | DecisionLogError) -> Answer | Deci
         return stored
     if stored is not draft.decision:
         return Answer(stored, repeated=True)
-    return Answer(stored, found=draft.found)
+    return Answer(stored, found=draft.found, features_dropped=draft.features_dropped)
 
 
 def _stage(found: StageExplanation) -> Stage:

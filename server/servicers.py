@@ -148,7 +148,9 @@ class DecisionServicer(decision_grpc.DecisionServiceServicer):
         answers = self._engine.decide(asks)
         for answer in answers:
             if isinstance(answer, Answer) and not answer.repeated:
-                self._calls.telemetry.decided(answer.arm, answer.no_send_reason)
+                self._calls.telemetry.decided(
+                    answer.arm, answer.no_send_reason, answer.features_dropped
+                )
         return answers
 
 

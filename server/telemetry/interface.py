@@ -72,12 +72,13 @@ class Telemetry(Protocol):
             caller: The context of the call.
         """
 
-    def decided(self, arm: str, no_send_reason: str = "") -> None:
+    def decided(self, arm: str, no_send_reason: str = "", features_dropped: int = 0) -> None:
         """Counts a decision.
 
         Args:
             arm: Why this policy answered, such as `champion`.
             no_send_reason: Why nothing is sent, if so, such as `nothing_eligible`.
+            features_dropped: Features of the request that the catalog does not keep.
         """
 
     def committed(self, duration_seconds: float, batch_size: int) -> None:

@@ -39,9 +39,11 @@ class LiveTelemetry:
         trace = self._tracing.begin(method, caller)
         return LiveCall(self._metrics.calls, trace, method, self._clock)
 
-    def decided(self, arm: str, no_send_reason: str = "") -> None:
+    def decided(self, arm: str, no_send_reason: str = "", features_dropped: int = 0) -> None:
         """Counts a decision."""
         self._metrics.decisions.add((arm, no_send_reason))
+        if features_dropped:
+            self._metrics.features_dropped.add((), features_dropped)
 
     def committed(self, duration_seconds: float, batch_size: int) -> None:
         """Counts and times a commit."""

@@ -76,6 +76,14 @@ class Metrics:
                 ("sendwise.arm", "sendwise.no_send_reason"),
             )
         )
+        self.features_dropped = Counter(
+            Measure(
+                "sendwise.features_dropped",
+                "{feature}",
+                "Features of requests that the catalog does not keep: neither used nor stored.",
+                (),
+            )
+        )
 
     @property
     def histograms(self) -> tuple[Histogram, ...]:
@@ -116,6 +124,7 @@ def provide(reader: TallyReader, resource: Resource, metrics: Metrics) -> MeterP
     provider = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
     meter = provider.get_meter(SCOPE)
     _observe_counter(meter, metrics.decisions)
+    _observe_counter(meter, metrics.features_dropped)
     _observe_uptime(meter, time.monotonic)
     return provider
 

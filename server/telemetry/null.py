@@ -45,7 +45,7 @@ class NullTelemetry:
         """The call of which nothing is kept."""
         return NULL_CALL
 
-    def decided(self, arm: str, no_send_reason: str = "") -> None:
+    def decided(self, arm: str, no_send_reason: str = "", features_dropped: int = 0) -> None:
         """Does nothing."""
 
     def committed(self, duration_seconds: float, batch_size: int) -> None:

@@ -32,10 +32,10 @@ class Counter:
         self._lock = threading.Lock()
         self._counts: dict[Labels, int] = {}
 
-    def add(self, labels: Labels) -> None:
-        """Counts one more."""
+    def add(self, labels: Labels, count: int = 1) -> None:
+        """Counts so many more."""
         with self._lock:
-            self._counts[labels] = self._counts.get(labels, 0) + 1
+            self._counts[labels] = self._counts.get(labels, 0) + count
 
     def read(self) -> Mapping[Labels, int]:
         """The counts since the start."""

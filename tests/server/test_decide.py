@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,8 +25,9 @@ from tests.server.service import (
     refusal_of,
     refused,
     request,
+    running,
 )
-from tests.shop import START_MS, register_chain, shop
+from tests.shop import CATALOG, START_MS, register_chain, shop
 
 HOUR_MS = 3_600_000
 
@@ -142,6 +144,21 @@ def test_offer_features_reach_the_record(service: Service) -> None:
     affinity = common.FeatureSet(features={"affinity": number(0.25)})
     record = service.record(service.decide(offer_features={"loyal": affinity}).decision_id)
     assert record.offer_features == {"loyal": {"affinity": 0.25}}
+
+
+def test_features_that_are_not_kept_are_neither_used_nor_stored(tmp_path: Path) -> None:
+    """The response counts them, the record has none of them; a repeat counts nothing."""
+    catalog = f"{CATALOG}\n[features]\nkeep = ['plan']\nkeep_of_offers = []\n"
+    with running(tmp_path / "data", catalog) as service:
+        given = {"plan": category("gold"), "age": number(41.0)}
+        fit = common.FeatureSet(features={"fit": number(1.0)})
+        asked = request(request_id="once", features=given, offer_features={"loyal": fit})
+        answer = service.decisions.Decide(asked)
+        assert (answer.features_dropped, answer.repeated) == (2, False)
+        decision = service.record(answer.decision_id)
+        assert (decision.features, decision.offer_features) == ({"plan": "gold"}, {})
+        again = service.decisions.Decide(asked)
+        assert (again.features_dropped, again.repeated) == (0, True)
 
 
 def test_nothing_eligible_is_an_answer(service: Service) -> None:

@@ -148,6 +148,13 @@ def test_decisions_are_counted_by_arm_and_reason(watched: Watched) -> None:
     assert samples["sendwise_decisions_total", labels] == 1
 
 
+def test_dropped_features_are_summed(watched: Watched) -> None:
+    """Over all decisions, those without any included."""
+    for count in (0, 3, 2):
+        watched.telemetry.decided("champion", features_dropped=count)
+    assert watched.samples()["sendwise_features_dropped_total", ""] == 5
+
+
 def test_commits_are_timed_and_sized(watched: Watched) -> None:
     """The size of a batch tells how far group commit carries."""
     watched.telemetry.committed(0.0004, 1)
