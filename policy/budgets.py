@@ -36,8 +36,14 @@ def budget_keys(catalog: Catalog, windows: Grid) -> tuple[BudgetKey, ...]:
 
 
 def charged(catalog: Catalog, offer: str, channel: str, send_time_ms: int) -> list[BudgetSlot]:
-    """The budgets that a message is charged to: on the day of its send time, in its hour slot."""
-    keys = [key for key in ((OFFER, offer), (CHANNEL, channel)) if key in _named(catalog)]
+    """The budgets that a message is charged to: on the day of its send time, in its hour slot.
+
+    Where any offer has a budget, each message is charged to its own, be it limited or not, and so
+    with channels: another one may be sent in its place, which has a budget, and only the day and
+    hour of the decision tell where it counts.
+    """
+    kinds = {kind for kind, _ in _named(catalog)}
+    keys = [key for key in ((OFFER, offer), (CHANNEL, channel)) if key[0] in kinds]
     if not keys:
         return []
     zone_name = catalog.send_times.time_zone

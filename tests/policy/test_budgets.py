@@ -74,8 +74,8 @@ def test_a_full_hour_keeps_back_the_hours_before_it() -> None:
     assert (bar.end_ms - bar.start_ms) / HOUR_MS == 6
 
 
-def test_a_message_is_charged_to_what_has_a_budget() -> None:
-    """Offer and channel each pay, if they have a budget, on the day and in the hour of sending."""
+def test_a_message_is_charged_where_anything_of_its_kind_has_a_budget() -> None:
+    """Offer and channel each pay, on the day and in the hour of sending; `b` may replace `a`."""
     tables = minimal(
         channels={"email": {"budget": {"per_day": 5}}},
         offers={
@@ -90,7 +90,13 @@ def test_a_message_is_charged_to_what_has_a_budget() -> None:
         ("offer", "a", PLAIN, 12),
         ("channel", "email", PLAIN, 12),
     ]
-    assert charged(catalog, "b", "email", noon_ms) == [("channel", "email", PLAIN, 12)]
+    assert charged(catalog, "b", "email", noon_ms) == [
+        ("offer", "b", PLAIN, 12),
+        ("channel", "email", PLAIN, 12),
+    ]
+    del tables["channels"]["email"]["budget"]
+    only_offers = parse_catalog(toml(tables))
+    assert charged(only_offers, "b", "email", noon_ms) == [("offer", "b", PLAIN, 12)]
     assert charged(parse_catalog(toml(minimal())), "a", "email", noon_ms) == []
 
 

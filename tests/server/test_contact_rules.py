@@ -165,6 +165,16 @@ def test_a_budget_is_for_all_subjects_together_and_ends_with_its_day(tmp_path: P
             service.clock.now_ms += DAY_MS
 
 
+def test_an_override_is_charged_to_what_was_really_sent(tmp_path: Path) -> None:
+    """An offer with a budget that is sent in the place of one without uses it up."""
+    with shop(tmp_path, "[offers.loyal.budget]\nper_day = 1") as service:
+        decided = service.decide("c0", eligible_offers=["spring"])
+        assert is_sent(service.decide("c1", eligible_offers=["spring"]))
+        status = feedback_api.DELIVERY_STATUS_OVERRIDDEN
+        report(service, decided, status, actual={"offer": "loyal", "channel": "email"})
+        assert not is_sent(service.decide("c2", eligible_offers=["loyal"]))
+
+
 @pytest.mark.parametrize(
     "rules", [CAP, "[contacts]\nminimum_gap_hours = 24", "[[caps]]\nmessages = 2\nhours = 1"]
 )
