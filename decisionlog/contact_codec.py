@@ -1,5 +1,6 @@
 """Turns reservations, standings, budgets and audit entries into stored bytes and back."""
 
+from functools import lru_cache
 from typing import Final
 
 from decisionlog.codec import delivery_message, delivery_of
@@ -79,6 +80,8 @@ def encode_budget(budget: BudgetKey, sent: tuple[int, ...]) -> bytes:
     return seal(encoded(_budget_payload, (budget, sent)))
 
 
+# Of many budgets few change from one choice to the next: what is stored tells whether one has.
+@lru_cache(maxsize=16_384)
 def decode_budget(budget: BudgetKey, value: bytes) -> tuple[int, ...]:
     """Return the messages of a budget's day by hour.
 

@@ -1,6 +1,7 @@
 """The log's tables and the keys of their rows."""
 
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -99,6 +100,8 @@ def report_key(decision_id: bytes, caller_id: str) -> bytes:
     return decision_id + digest
 
 
+# A choice asks for each budget on each day of its windows, and hashing costs more than reading.
+@lru_cache(maxsize=16_384)
 def budget_key(kind: str, name: str, day: int) -> bytes:
     """Return the key of a budget's day.
 

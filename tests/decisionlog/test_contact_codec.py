@@ -31,12 +31,14 @@ from decisionlog.errors import DamagedRecord, InvalidRecord
 from decisionlog.records import Decision
 from decisionlog.sealing import seal, unseal
 from decisionlog.tables import Table
+from decisionlog.tombstones import Tombstone, decode_tombstone, encode_tombstone
 from sendwise.log.v1 import records_pb2 as pb
 from tests.decisionlog import samples
 from tests.decisionlog.samples import CONTACT, DECISION, DELIVERY, RESPONSE
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "records"
 SUBJECT = DECISION.subject
+TOMBSTONE = Tombstone(SUBJECT, 1_760_000_000_000, DECISION.decision_id, is_complete=True)
 RESERVATION = Reservation(
     DECISION.decision_id, SUBJECT, replace(CONTACT), replace(DELIVERY, detail="")
 )
@@ -188,6 +190,12 @@ def test_every_flipped_bit_of_a_standing_is_damage(data: st.DataObject) -> None:
             STANDING,
         ),
         ("budget", encode_budget(BUDGET, SENT), lambda v: decode_budget(BUDGET, v), SENT),
+        (
+            "tombstone",
+            encode_tombstone(TOMBSTONE),
+            lambda v: decode_tombstone(SUBJECT, v),
+            TOMBSTONE,
+        ),
         ("audit", encode_audit(ENTRY), lambda v: decode_audit(ENTRY.entry_id, v), ENTRY),
         ("audit_act", encode_audit(ACT), lambda v: decode_audit(ACT.entry_id, v), ACT),
     ],

@@ -20,7 +20,13 @@ from decisionlog.ids import lower_bound
 from decisionlog.store import Store
 from decisionlog.subject_data import held_of
 from decisionlog.tables import Table
-from decisionlog.tombstones import TOMBSTONE_FILE, Tombstone, erased_until_ms, read_file
+from decisionlog.tombstones import (
+    TOMBSTONE_FILE,
+    Tombstone,
+    append_to_file,
+    erased_until_ms,
+    read_file,
+)
 from tests.decisionlog.samples import (
     CONTACT,
     DECISION,
@@ -238,3 +244,17 @@ def test_trained_until_the_first_unfinished_erasure() -> None:
     assert erased_until_ms([]) == 0
     assert erased_until_ms(done) == 30
     assert erased_until_ms([*done, begun]) == 10
+
+
+def test_the_golden_line_of_a_tombstone(tmp_path: Path) -> None:
+    """Files of tombstones written by the first version are read, and written, the same today."""
+    line = (
+        '{"subject": "61616161616161616161616161616161", "erased_at_ms": 5000, '
+        '"through": "00000000138970008000000000000000", '
+        '"key": "6b6579"}\n'
+    )
+    tombstone = Tombstone(b"a" * 16, NOW_MS, decision_id(NOW_MS + 1))
+    (tmp_path / "old").write_text(line)
+    assert read_file(tmp_path / "old", b"key") == [tombstone]
+    append_to_file(tmp_path / "new", [tombstone], b"key")
+    assert (tmp_path / "new").read_text() == line
