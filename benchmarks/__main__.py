@@ -8,12 +8,23 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import choice, commit, learning, scale, serving, size, telemetry, training
+from benchmarks import (
+    choice,
+    commit,
+    evaluation,
+    learning,
+    scale,
+    serving,
+    size,
+    telemetry,
+    training,
+)
 
 RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "choice": choice.run,
     "commit": commit.run,
+    "evaluation": evaluation.run,
     "learning": learning.run,
     "scale": scale.run,
     "serving": serving.run,
@@ -21,7 +32,16 @@ BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "telemetry": telemetry.run,
     "training": training.run,
 }
-PACKAGES = ("grpcio", "lmdb", "numba", "numpy", "protobuf", "vowpalwabbit")
+PACKAGES = (
+    "grpcio",
+    "lmdb",
+    "numba",
+    "numpy",
+    "protobuf",
+    "pyarrow",
+    "vowpalwabbit",
+    "vw-estimators",
+)
 
 
 def main(names: list[str]) -> None:

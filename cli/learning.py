@@ -30,7 +30,7 @@ from replay.dsjson import DsjsonPlan, evaluate_dsjson
 from replay.dsjson.evaluate import DEFAULT_TARGETS
 from replay.dsjson.targets import FORMS
 from replay.estimate import Estimate
-from replay.estimators import ESTIMATORS
+from replay.estimators import ESTIMATORS, choose_estimators
 from replay.evaluation import (
     DEFAULT_ESTIMATORS,
     WITH_REWARD_MODEL,
@@ -51,7 +51,11 @@ from replay.table_report import summarise_table
 from replay.train import train as train_chain
 
 Estimators = Annotated[
-    list[str] | None, typer.Option("--estimator", help="Name of an estimator; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--estimator",
+        help="Name of an estimator; may be repeated. `all`: every one whose columns are there.",
+    ),
 ]
 
 
@@ -356,7 +360,7 @@ def _evaluate_dsjson(
     path: Path, policies: list[str] | None, estimators: list[str] | None, form: Format
 ) -> None:
     targets = tuple(dict.fromkeys(policies or DEFAULT_TARGETS))
-    plan = DsjsonPlan(targets, tuple(estimators or DEFAULT_ESTIMATORS))
+    plan = DsjsonPlan(targets, choose_estimators(estimators or DEFAULT_ESTIMATORS, ()))
     with progress("Reading", 1000) as advance:
         found = evaluate_dsjson(path, plan, _share_of(advance))
 
@@ -376,7 +380,9 @@ def _evaluate_dsjson(
 
 def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequence[str]:
     """Those that were asked for; with a reward model those that use it as well."""
-    return asked or (DEFAULT_ESTIMATORS if reward_model is None else WITH_REWARD_MODEL)
+    if reward_model is None:
+        return choose_estimators(asked or DEFAULT_ESTIMATORS, ())
+    return choose_estimators(asked or WITH_REWARD_MODEL, ("q_logged", "v_target"))
 
 
 def _model_for(estimators: Sequence[str], asked: str | None) -> str | None:
@@ -426,12 +432,25 @@ def _show_results(results: Mapping[str, EvaluationResult]) -> None:
                 ("refused", "") if estimate is None else (f"{estimate.value:.6g}", _span(estimate))
             )
             rows.append(
-                (name, estimator, *shown, f"{found.n:,}", f"{found.diagnosis.summary.ess:,.0f}")
+                (
+                    name,
+                    estimator + _chosen(estimate),
+                    *shown,
+                    f"{found.n:,}",
+                    f"{found.diagnosis.summary.ess:,.0f}",
+                )
             )
     table(("policy", "estimator", "value", "95% interval", "n", "ess"), rows)
     for name, found in results.items():
         for reason in found.diagnosis.reasons:
             line(f"{name}: {found.verdict.value}: {reason}")
+
+
+def _chosen(estimate: Estimate | None) -> str:
+    """What an estimator chose from the data, in brackets; mostly nothing."""
+    parameters = {} if estimate is None else estimate.parameters
+    words = ", ".join(f"{name} {value:.4g}" for name, value in parameters.items())
+    return f" ({words})" if words else ""
 
 
 def _span(estimate: Estimate) -> str:

@@ -168,6 +168,16 @@ def test_evaluating_a_table(sendwise: Sendwise, table: Path) -> None:
     assert "snips" not in words.out
 
 
+def test_every_estimator_of_a_table(sendwise: Sendwise, table: Path) -> None:
+    """`all` runs those whose columns are there; what they chose is told in JSON and in words."""
+    common = ("evaluate", "--table", table, "--estimator", "all")
+    estimates = sendwise(*common, "--format", "json").json["estimates"]
+    assert list(estimates) == ["ips", "clipped_ips", "snips", "cressie_read", "mle"]
+    assert [name for name, one in estimates.items() if "parameters" in one] == ["clipped_ips"]
+    assert estimates["clipped_ips"]["parameters"].keys() == {"lambda"}
+    assert "clipped_ips (lambda " in sendwise(*common).out
+
+
 def test_a_bad_table_is_named_with_its_row(sendwise: Sendwise, table: Path) -> None:
     """File, row and column, in one line."""
     table.write_text(table.read_text().replace("0,0.5,0", "0,1.5,0", 1))

@@ -1,5 +1,6 @@
 """Tables stream in bounded memory, and every fault is named by file, row and column."""
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,7 @@ from replay.errors import (
 from replay.estimate import Bounds
 from replay.estimators import ESTIMATORS
 from replay.evaluation import Evaluation, evaluate_table
+from replay.sample import NUMBERS, STAGES
 from replay.table_formats import CHUNK_ROWS
 from replay.tables import open_table
 from tests.replay.samples import sample_of, seeded_log
@@ -271,3 +273,45 @@ def test_an_unknown_estimator_is_named(tmp_path: Path) -> None:
     write_parquet(tmp_path / "t", good())
     with pytest.raises(UnknownEstimatorError):
         evaluate_table(tmp_path / "t", ["ipw"])
+
+
+@FORMATS
+def test_columns_of_loggers_stages_and_features_are_read(tmp_path: Path, write: Write) -> None:
+    """With every optional column there, `all` runs every estimator; loggers may have names."""
+    generator = np.random.default_rng(2)
+    n = 40
+    columns: dict[str, object] = {"logger": ["one", "two"] * (n // 2), "subject": list(range(n))}
+    for name, (low, high, _) in NUMBERS.items():
+        columns[name] = generator.uniform(max(low, 0.2), min(high, 1.0), n)
+    for joint in ("p_log", "p_target"):
+        stages = [np.asarray(columns[f"{joint}_{stage}"]) for stage in STAGES]
+        columns[joint] = stages[0] * stages[1] * stages[2]
+    write(tmp_path / "t", columns)
+    found = evaluate_table(tmp_path / "t", ["all"])
+    assert set(found.estimates) == set(ESTIMATORS)
+    assert None not in found.estimates.values()
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("p_mixture", 0.0),
+        ("p_log_channel", 1.5),
+        ("p_target_time", -0.1),
+        ("v_offer", math.inf),
+        ("p_log_features", math.nan),
+    ],
+)
+def test_impossible_values_of_optional_columns_are_named(
+    tmp_path: Path, write: Write, column: str, value: float
+) -> None:
+    """Every column has its rule, and the error names row and column."""
+    estimator = next(name for name, kind in ESTIMATORS.items() if column in kind.needs)
+    columns = {**good(), **dict.fromkeys(ESTIMATORS[estimator].needs, [0.5] * 4)}
+    columns[column] = [0.5, 0.5, value, 0.5]
+    write(tmp_path / "t", columns)
+    with pytest.raises(BadTableError) as caught:
+        evaluate_table(tmp_path / "t", [estimator])
+    assert isinstance(caught.value.cause, BadValueError)
+    assert (caught.value.cause.row, caught.value.cause.column) == (3, column)
