@@ -48,6 +48,7 @@ for command in (
     privacy.export_subject,
     keeping.retain,
     vault.check_log,
+    vault.migrate,
     vault.rekey,
     exporting.export,
     transfer.backup,

@@ -1,19 +1,24 @@
-"""`sendwise rekey`, `check-log`: the keys of an encrypted log, and whether the log is sound."""
+"""`sendwise rekey`, `migrate`, `check-log`: a log's keys, its schema, and whether it is sound."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.key_ring import ring_path
-from cli.opening import log, writable
+from cli.key_ring import ring_path, ring_source
+from cli.opening import log, record_act, writable
 from cli.options import DEFAULT_DATA_DIR, DataDir, Format, OutputFormat
 from cli.output import line, progress, show, table
-from decisionlog import AuditKind, rekeying
+from decisionlog import AuditKind, LogMissing, rekeying
 from decisionlog.checking import check, check_beginning, rows_to_read
+from decisionlog.encryption import Sealer
 from decisionlog.key_ring import add_key, load_ring
+from decisionlog.migration import migrate as bring_up
 from decisionlog.rekeying import Rekeyed
+from decisionlog.store import DATA_FILE, Store
+from server.directory_lock import locked
 
 
 def rekey(
@@ -77,6 +82,21 @@ def _say(facts: dict[str, Any]) -> None:
             f"no record needs the key {each['key']} any more: delete line {each['line']} of "
             f"{facts['key_ring']} when no backup needs it either"
         )
+
+
+def migrate(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
+    """Bring a log that an earlier version wrote to the schema of this one.
+
+    Stop the server and copy the data directory first. If it is stopped half-way, call it again.
+    """
+    if not (data / "log" / DATA_FILE).exists():
+        raise LogMissing(data)
+    with locked(data), Store(data, sealer=Sealer(ring_source(data))) as store:
+        done = bring_up(store)
+    if done.transactions:
+        record_act(data, AuditKind.MIGRATE, from_schema=done.from_schema, to_schema=done.to_schema)
+    text = f"the log had schema {done.from_schema} and has schema {done.to_schema}"
+    show(asdict(done), form, lambda: line(text))
 
 
 def check_log(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:

@@ -232,9 +232,15 @@ class UnknownSchema(DecisionLogError):
 
     def __str__(self) -> str:
         found = "no schema at all" if self.found is None else f"schema {self.found}"
+        is_older = self.found is not None and 0 < self.found < self.supported
+        help_ = (
+            "stop the server, copy the data directory, and run sendwise migrate"
+            if is_older
+            else "use the version of the program that wrote it"
+        )
         return (
             f"the log in {self.directory} has {found}, this program reads schema "
-            f"{self.supported}: use the version of the program that wrote it, or migrate the log"
+            f"{self.supported}: {help_}"
         )
 
 

@@ -16,12 +16,14 @@ from decisionlog.sealing import seal, unseal
 from decisionlog.store import ReadTransaction, Store, WriteTransaction
 from decisionlog.tables import Counter, Table
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""2: records may be encrypted, acts are in the audit trail. `migration` has the way from 1."""
 
 _SCHEMA: Final = b"schema"
 _FINGERPRINT: Final = b"key_fingerprint"
 _EXPIRED_BEFORE: Final = b"expired_before"
 _CREATED_AT_MS: Final = b"created_at_ms"
+_POSITION: Final = b"migration_position"
 _NUMBER: Final = struct.Struct(">Q")
 
 
@@ -48,7 +50,7 @@ def prepare(store: Store, fingerprint: bytes | None, created_at_ms: int) -> None
         store.open_tables(transaction)
         _encrypt(store, transaction)
         if is_new and fingerprint is not None:
-            transaction.put(Table.META, _SCHEMA, _number(SCHEMA_VERSION))
+            note_schema(transaction, SCHEMA_VERSION)
             transaction.put(Table.META, _FINGERPRINT, seal(fingerprint))
             transaction.put(Table.META, _CREATED_AT_MS, _number(created_at_ms))
 
@@ -67,6 +69,26 @@ def check(store: Store, fingerprint: bytes | None) -> None:
     with store.read() as transaction:
         _check(store, transaction, fingerprint)
     store.open_tables()
+
+
+def schema_version(transaction: Lookup) -> int | None:
+    """Return the schema that a log has, None if it says nothing of one."""
+    return _read_number(transaction, _SCHEMA)
+
+
+def note_schema(transaction: Transaction, version: int) -> None:
+    """Note that a log has another schema from now on."""
+    transaction.put(Table.META, _SCHEMA, _number(version))
+
+
+def migration_position(transaction: Lookup) -> bytes:
+    """Return how far a migration has come; empty if it has not begun."""
+    return _read(transaction, _POSITION) or b""
+
+
+def note_position(transaction: Transaction, position: bytes) -> None:
+    """Note how far a migration has come."""
+    transaction.put(Table.META, _POSITION, seal(position))
 
 
 def created_at_ms(transaction: ReadTransaction) -> int:
@@ -110,7 +132,7 @@ def _encrypt(store: Store, transaction: WriteTransaction) -> None:
 
 def _check(store: Store, transaction: ReadTransaction, fingerprint: bytes | None) -> None:
     directory = store.directory
-    version = _read_number(transaction, _SCHEMA)
+    version = schema_version(transaction)
     if version != SCHEMA_VERSION:
         raise UnknownSchema(directory, version, SCHEMA_VERSION)
     expected = _read(transaction, _FINGERPRINT)

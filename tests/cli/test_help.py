@@ -26,6 +26,7 @@ ON_A_LOG = [
     "metrics",
     "rekey",
     "check-log",
+    "migrate",
 ]
 OTHERS = [
     "check",

@@ -1,12 +1,15 @@
 """`sendwise rekey` and `check-log`, and every other command on an encrypted log."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from decisionlog import DecisionLog
+from decisionlog import DecisionLog, this_user
 from decisionlog.tables import Table
+from server.directory_lock import locked
 from tests.cli.conftest import DECISIONS, Sendwise
+from tests.decisionlog.test_migration import GOLDEN
 
 
 def content(data: Path) -> bytes:
@@ -120,3 +123,26 @@ def test_a_broken_file_is_told_without_being_opened(sendwise: Sendwise, data: Pa
     found = sendwise("check-log", "--data", data, "--format", "json")
     assert found.code == 1
     assert [each["table"] for each in found.json["findings"]] == [None]
+
+
+def test_a_log_of_an_earlier_version_is_migrated(sendwise: Sendwise, tmp_path: Path) -> None:
+    """Refused before, served from afterwards; the trail says who did it. Again it does nothing."""
+    data = Path(shutil.copytree(GOLDEN, tmp_path / "data"))
+    refused = sendwise("verify", "--data", data)
+    assert (refused.code, refused.out) == (1, "")
+    assert "sendwise migrate" in refused.err
+    done = sendwise("migrate", "--data", data, "--format", "json").json
+    assert (done["from_schema"], done["to_schema"]) == (1, 2)
+    assert sendwise("verify", "--data", data, "--format", "json").json["exact"] == 12
+    assert sendwise("migrate", "--data", data).out == "the log had schema 2 and has schema 2\n"
+    (act,) = sendwise("audit", "--data", data, "--format", "json").json["entries"]
+    assert (act["kind"], act["by"]) == ("migrate", this_user())
+
+
+def test_a_served_log_is_not_migrated(sendwise: Sendwise, tmp_path: Path) -> None:
+    """While a server holds the directory, it is refused."""
+    data = Path(shutil.copytree(GOLDEN, tmp_path / "data"))
+    with locked(data):
+        ended = sendwise("migrate", "--data", data)
+    assert ended.code == 1
+    assert "stop it first" in ended.err

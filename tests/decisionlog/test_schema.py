@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from decisionlog import DamagedRecord, DecisionLog, UnknownSchema
+from decisionlog.schema import SCHEMA_VERSION
 from decisionlog.sealing import seal
 from decisionlog.store import Store
 from decisionlog.tables import Table
@@ -26,7 +27,7 @@ def open_log(directory: Path, *, read_only: bool = False) -> DecisionLog:
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-@pytest.mark.parametrize("found", [0, 2, 99])
+@pytest.mark.parametrize("found", [0, 1, 3, 99])
 def test_an_unknown_schema_is_refused_untouched(
     tmp_path: Path,
     found: int,
@@ -38,7 +39,7 @@ def test_an_unknown_schema_is_refused_untouched(
     before = (tmp_path / "log" / "data.mdb").read_bytes()
     with pytest.raises(UnknownSchema) as caught:
         open_log(tmp_path, read_only=read_only)
-    assert (caught.value.found, caught.value.supported) == (found, 1)
+    assert (caught.value.found, caught.value.supported) == (found, SCHEMA_VERSION)
     assert (tmp_path / "log" / "data.mdb").read_bytes() == before
 
 
