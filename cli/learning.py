@@ -6,6 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.intervals import (
+    Cluster,
+    Interval,
+    Level,
+    MaxWeight,
+    RewardBounds,
+    against_logging,
+    comparison_json,
+    interval_settings,
+)
 from cli.opening import Scope, buried, now, record_act, releases, source
 from cli.options import (
     DEFAULT_DATA_DIR,
@@ -29,16 +39,19 @@ from policy.rollout import Rollout
 from replay.dsjson import DsjsonPlan, evaluate_dsjson
 from replay.dsjson.evaluate import DEFAULT_TARGETS
 from replay.dsjson.targets import FORMS
-from replay.estimate import Estimate
+from replay.estimate import DEFAULT_LEVEL, Estimate, estimate_json
 from replay.estimators import ESTIMATORS, choose_estimators
 from replay.evaluation import (
     DEFAULT_ESTIMATORS,
     WITH_REWARD_MODEL,
     EvaluationResult,
-    estimate_json,
     evaluate_table,
 )
+from replay.formats import level as percent
 from replay.gate import gate
+from replay.intervals.quantiles import check_level
+from replay.intervals.settings import Method
+from replay.log_evaluation import LOGGING
 from replay.log_plan import LogEvaluation, evaluate_source
 from replay.predictions import Predictions
 from replay.report_data import ReportData
@@ -150,17 +163,37 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     folds: Annotated[
         int, typer.Option(help="Parts of the subjects to fit reward models for.", min=2, max=20)
     ] = FOLDS,
+    interval: Interval = Method.SKEW,
+    level: Level = DEFAULT_LEVEL,
+    cluster: Cluster = None,
+    bounds: RewardBounds = None,
+    max_weight: MaxWeight = None,
     processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Say what policies would have earned, and how sure that is."""
+    check_level(level)
+    intervals = interval_settings(interval, clustered=cluster, bounds=bounds, max_weight=max_weight)
     if file is not None:
         with progress("Reading", 1000) as advance:
-            found = evaluate_table(file, estimator, _share_of(advance), processes=processes)
+            found = evaluate_table(
+                file,
+                estimator,
+                _share_of(advance),
+                level=level,
+                intervals=intervals,
+                processes=processes,
+            )
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     if dsjson is not None:
-        _evaluate_dsjson(dsjson, policy, estimator, form)
+        plan = DsjsonPlan(
+            tuple(dict.fromkeys(policy or DEFAULT_TARGETS)),
+            choose_estimators(estimator or DEFAULT_ESTIMATORS, ()),
+            intervals,
+            level,
+        )
+        _evaluate_dsjson(dsjson, plan, form)
         return
     scope = Scope(catalog, as_of, since, until, made_by, until_id)
     chosen = policy or [releases(data).present().champion]
@@ -172,13 +205,18 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
                 opened,
                 chosen,
                 names,
+                level,
                 reward_model=model,
+                intervals=intervals,
                 processes=processes,
                 on_progress=advance,
             )
 
     def text() -> None:
         _show_results({name: results.policies[name].result for name in chosen})
+        for name in chosen:
+            if name != LOGGING:
+                line(against_logging(name, results.policies[name]))
         if results.left:
             counts = ", ".join(
                 f"{count:,} {reason.replace('_', ' ')}" for reason, count in results.left.items()
@@ -356,11 +394,7 @@ def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[
     return facts
 
 
-def _evaluate_dsjson(
-    path: Path, policies: list[str] | None, estimators: list[str] | None, form: Format
-) -> None:
-    targets = tuple(dict.fromkeys(policies or DEFAULT_TARGETS))
-    plan = DsjsonPlan(targets, choose_estimators(estimators or DEFAULT_ESTIMATORS, ()))
+def _evaluate_dsjson(path: Path, plan: DsjsonPlan, form: Format) -> None:
     with progress("Reading", 1000) as advance:
         found = evaluate_dsjson(path, plan, _share_of(advance))
 
@@ -409,6 +443,7 @@ def _as_json(results: LogEvaluation, chosen: Sequence[str]) -> Mapping[str, Any]
         name: {
             **results.policies[name].result.to_json(),
             "difference": _optional_json(results.policies[name].difference),
+            "comparison": comparison_json(results.policies[name]),
         }
         for name in chosen
     }
@@ -425,6 +460,7 @@ def _optional_json(estimate: Estimate | None) -> Mapping[str, Any] | None:
 
 def _show_results(results: Mapping[str, EvaluationResult]) -> None:
     rows = []
+    (level,) = {found.level for found in results.values()}
     for name, found in results.items():
         for estimator in found.estimates:
             estimate = found.headline(estimator)
@@ -440,7 +476,7 @@ def _show_results(results: Mapping[str, EvaluationResult]) -> None:
                     f"{found.diagnosis.summary.ess:,.0f}",
                 )
             )
-    table(("policy", "estimator", "value", "95% interval", "n", "ess"), rows)
+    table(("policy", "estimator", "value", f"{percent(level)} interval", "n", "ess"), rows)
     for name, found in results.items():
         for reason in found.diagnosis.reasons:
             line(f"{name}: {found.verdict.value}: {reason}")

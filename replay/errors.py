@@ -124,6 +124,28 @@ class BoundsError(SettingError):
         self.high = high
 
 
+class UndeclaredError(SettingError):
+    """An interval rests on something that nobody has declared, or not rightly."""
+
+    def __init__(self, method: str, needed: str) -> None:
+        super().__init__(f"an interval by {method} needs {needed}")
+        self.method = method
+        self.needed = needed
+
+
+class NoIntervalError(SettingError):
+    """An estimator has no interval of the kind asked for."""
+
+    def __init__(self, method: str, estimator: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"there is no interval by {method} for {estimator}; there is one for "
+            f"{', '.join(known)}, and by skew, delta or bootstrap for all"
+        )
+        self.method = method
+        self.estimator = estimator
+        self.known = tuple(known)
+
+
 class MergeError(SettingError):
     """Two sets of statistics describe different things and cannot be merged."""
 

@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
-from scipy.special import stdtrit
-
-from replay.errors import BoundsError, LevelError
+from replay.errors import BoundsError
+from replay.intervals.delta import delta_interval
+from replay.intervals.spread import Spread
+from replay.moments import root
 
 DEFAULT_LEVEL = 0.95
 """Confidence level where none is asked for."""
@@ -81,26 +83,27 @@ def delta_estimate(found: Found, level: float, bounds: Bounds = NO_BOUNDS) -> Es
     Raises:
         LevelError: The level is not between 0 and 1.
     """
-    quantile = _t_quantile(level, found.n)
-    half = quantile * root(found.variance) if found.n > 1 else math.inf
+    error = root(found.variance) if found.n > 1 else math.inf
     centre = float(found.value)
-    interval = (bounds.clip(centre - half), bounds.clip(centre + half))
+    low, high = delta_interval(centre, Spread(found.n, error, 0.0), level)
+    interval = (bounds.clip(low), bounds.clip(high))
     return Estimate(bounds.clip(centre), interval, found.method, found.parameters)
 
 
-def _t_quantile(level: float, n: int) -> float:
-    """Two-sided quantile of Student's t with n - 1 degrees of freedom."""
-    if not 0 < level < 1:
-        raise LevelError(level)
-    return float(stdtrit(n - 1, (1 + level) / 2)) if n > 1 else math.inf
+def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
+    """An estimate as contracts state it; what is infinite, or not there, is null."""
+    if estimate is None:
+        return {"value": None, "interval": [None, None], "method": "the data allow no estimate"}
+    low, high = estimate.interval
+    chosen = {name: finite(value) for name, value in estimate.parameters.items()}
+    return {
+        "value": estimate.value,
+        "interval": [finite(low), finite(high)],
+        "method": estimate.method,
+        **({"parameters": chosen} if chosen else {}),
+    }
 
 
-def root(square: Fraction) -> float:
-    """Square root of an exact number, right also where the number itself leaves float64."""
-    if square == 0:
-        return 0.0
-    # Scaled to an integer of at least 128 bits, whose integer root has more bits than a float64.
-    shift = max(0, 128 - square.numerator.bit_length() + square.denominator.bit_length())
-    shift += shift % 2
-    root = math.isqrt((square.numerator << shift) // square.denominator)
-    return float(Fraction(root, 1 << (shift // 2)))
+def finite(value: float | None) -> float | None:
+    """JSON knows neither infinity nor NaN."""
+    return value if value is not None and math.isfinite(value) else None

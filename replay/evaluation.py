@@ -1,17 +1,19 @@
 """An evaluation of a target policy: chosen estimators and diagnostics over one stream of rows."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from replay.diagnostics import Diagnosis, Diagnostics
-from replay.errors import BadValueError, EmptyTableError, MergeError, NoEstimateError
-from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
-from replay.estimators import Estimator, choose_estimators, make_estimators
+from replay.errors import EmptyTableError, MergeError, NoEstimateError
+from replay.estimate import DEFAULT_LEVEL, Bounds, Estimate, estimate_json, finite
+from replay.estimators import choose_estimators, make_estimators
+from replay.intervals.declared import check_declared
+from replay.intervals.estimators import EstimatorIntervals
+from replay.intervals.quantiles import check_level
+from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings, Keep, Method
 from replay.sample import Sample
-from replay.statistics import Statistics
 from replay.table_reading import OnProgress, gather
 from replay.tables import REQUIRED, open_table
 from replay.verdict import Verdict
@@ -24,6 +26,23 @@ WITH_REWARD_MODEL = (*DEFAULT_ESTIMATORS, "dm", "dr")
 
 
 @dataclass(frozen=True, slots=True)
+class UsedIntervals:
+    """How intervals were made."""
+
+    settings: IntervalSettings = DEFAULT_INTERVALS
+    units: int = 0
+    """What they count as independent: subjects, or rows."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As the contract of `sendwise evaluate` states it."""
+        return {
+            "method": self.settings.method.value,
+            "clustered": bool(self.settings.clustered),
+            "units": self.units,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationResult:
     """What an evaluation found."""
 
@@ -32,6 +51,7 @@ class EvaluationResult:
     estimates: Mapping[str, Estimate | None]
     """By estimator name; None where the data allow no number at all."""
     diagnosis: Diagnosis
+    intervals: UsedIntervals = UsedIntervals()
 
     @property
     def n(self) -> int:
@@ -53,11 +73,12 @@ class EvaluationResult:
         Numbers stand beside the verdict whatever it is; what is infinite or undefined is null.
         """
         diagnostics = {
-            name: _finite(value) for name, value in asdict(self.diagnosis.summary).items()
+            name: finite(value) for name, value in asdict(self.diagnosis.summary).items()
         }
         return {
             "n": diagnostics.pop("n"),
             "level": self.level,
+            "intervals": self.intervals.to_json(),
             "estimates": {name: estimate_json(found) for name, found in self.estimates.items()},
             "diagnostics": diagnostics,
             "verdict": self.verdict.value,
@@ -69,11 +90,11 @@ class Evaluation:
     """Runs estimators and diagnostics over chunks; parts made anywhere merge exactly."""
 
     def __init__(
-        self, estimators: Sequence[str] = DEFAULT_ESTIMATORS, bounds: Bounds = NO_BOUNDS
+        self,
+        estimators: Sequence[str] = DEFAULT_ESTIMATORS,
+        intervals: IntervalSettings = DEFAULT_INTERVALS,
     ) -> None:
-        self.estimators = {one.name: one for one in make_estimators(estimators)}
-        self.bounds = bounds
-        self.statistics = Statistics(list(self.estimators.values()))
+        self.intervals = EstimatorIntervals(make_estimators(estimators), intervals)
         self.diagnostics = Diagnostics()
 
     @property
@@ -87,27 +108,29 @@ class Evaluation:
         Raises:
             SampleError: A chosen estimator cannot use the sample, or a reward is out of bounds.
         """
-        for estimator in self.estimators.values():
+        for estimator in self.intervals.estimators.values():
             for column in estimator.needs:
                 sample.require(column, estimator.name)
-        _check_bounds(sample, self.bounds)
-        self.statistics.add(sample)
+        check_declared(sample, self.intervals.settings)
+        self.intervals.add(sample)
         self.diagnostics.add(sample)
 
     def merge(self, other: "Evaluation") -> None:
-        """Take in what another evaluation with the same estimators has seen.
+        """Take in the rows that come after these, from an evaluation with the same estimators.
+
+        Order matters to those intervals alone that look at it: sequences, and bootstraps of rows.
 
         Raises:
-            MergeError: The other one has other estimators or bounds.
+            MergeError: The other one has other estimators or intervals.
         """
         if (mine := self.settings()) != (others := other.settings()):
             raise MergeError(mine, others)
-        self.statistics.merge(other.statistics)
+        self.intervals.merge(other.intervals)
         self.diagnostics.merge(other.diagnostics)
 
     def settings(self) -> str:
         """What it was made for; only evaluations that agree in it can be merged."""
-        return f"{', '.join(self.estimators)} within {self.bounds}"
+        return f"{', '.join(self.intervals.estimators)} with {self.intervals.settings}"
 
     def result(self, level: float = DEFAULT_LEVEL) -> EvaluationResult:
         """What all rows so far say; of no rows it is a refusal without numbers.
@@ -115,15 +138,24 @@ class Evaluation:
         Raises:
             LevelError: The level is not between 0 and 1.
         """
-        estimates = {name: self._estimate(one, level) for name, one in self.estimators.items()}
-        return EvaluationResult(level, estimates, self.diagnostics.result())
+        check_level(level)
+        estimates = {name: self._estimate(name, level) for name in self.intervals.estimators}
+        used = UsedIntervals(self.intervals.settings, self.intervals.units)
+        return EvaluationResult(level, estimates, self.diagnostics.result(), used)
 
-    def _estimate(self, estimator: Estimator, level: float) -> Estimate | None:
+    def _estimate(self, name: str, level: float) -> Estimate | None:
         """The estimate; None where there can be none, which the diagnosis explains."""
         try:
-            return estimator.estimate(self.statistics, level, self.bounds)
+            return self.intervals.estimate(name, level, self._seen())
         except NoEstimateError:
             return None
+
+    def _seen(self) -> tuple[Bounds, float]:
+        """Smallest and largest reward, and largest weight, of the rows with weight."""
+        found = self.diagnostics
+        if found.max_weight == 0:
+            return Bounds(0.0, 0.0), 0.0
+        return Bounds(found.reward_low, found.reward_high), found.max_weight
 
 
 def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
@@ -132,7 +164,7 @@ def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
     on_progress: OnProgress | None = None,
     *,
     level: float = DEFAULT_LEVEL,
-    bounds: Bounds = NO_BOUNDS,
+    intervals: IntervalSettings = DEFAULT_INTERVALS,
     processes: int | None = None,
 ) -> EvaluationResult:
     """Evaluate the policy that a table describes, in one pass and bounded memory.
@@ -142,7 +174,8 @@ def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
         estimators: Names; `all` for every one whose columns the table has, None for the usual.
         on_progress: Called as the rows are read.
         level: Confidence level of the intervals.
-        bounds: What every reward is known to keep.
+        intervals: Which ones, and what is declared for them; clustered if the table has a column
+            `subject`, unless they say otherwise.
         processes: At most so many read a large table; one a core if None. The result is the same
             for any number.
 
@@ -153,47 +186,23 @@ def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
     """
     table = open_table(path)
     names = choose_estimators(estimators, table.columns)
-    parts = list(table.parts(_needed_columns(names)))
-    evaluation = gather(parts, Evaluation(names, bounds), processes, on_progress)
+    chosen = intervals.known(has_subjects="subject" in table.columns)
+    needed = _needed_columns(names, by_subject=chosen.keep is Keep.SUBJECTS)
+    parts = list(table.parts(needed))
+    # A sequence predicts each row from those before it: one process reads them all.
+    most = 1 if chosen.method is Method.SEQUENCE else processes
+    evaluation = gather(parts, Evaluation(names, chosen), most, on_progress)
     if evaluation.n == 0:
         raise EmptyTableError(path)
     return evaluation.result(level)
 
 
-def _needed_columns(names: Sequence[str]) -> dict[str, str]:
+def _needed_columns(names: Sequence[str], *, by_subject: bool) -> dict[str, str]:
     """Every column to be read, with what needs it."""
     needed = dict.fromkeys(REQUIRED, "every evaluation")
+    if by_subject:
+        needed["subject"] = "an interval by subject"
     for estimator in make_estimators(names):
         for column in estimator.needs:
             needed.setdefault(column, estimator.name)
     return needed
-
-
-def _check_bounds(sample: Sample, bounds: Bounds) -> None:
-    """Declared bounds are promises: a reward that breaks them is an error, not an outlier."""
-    if bounds == NO_BOUNDS:
-        return
-    outside = (sample.reward < bounds.low) | (sample.reward > bounds.high)
-    if outside.any():
-        index = int(outside.argmax())
-        rule = f"lies outside the declared bounds from {bounds.low} to {bounds.high}"
-        raise BadValueError(sample.first_row + index, "reward", float(sample.reward[index]), rule)
-
-
-def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as contracts state it; what is infinite, or not there, is null."""
-    if estimate is None:
-        return {"value": None, "interval": [None, None], "method": "the data allow no estimate"}
-    low, high = estimate.interval
-    chosen = {name: _finite(value) for name, value in estimate.parameters.items()}
-    return {
-        "value": estimate.value,
-        "interval": [_finite(low), _finite(high)],
-        "method": estimate.method,
-        **({"parameters": chosen} if chosen else {}),
-    }
-
-
-def _finite(value: float | None) -> float | None:
-    """JSON knows neither infinity nor NaN."""
-    return value if value is not None and math.isfinite(value) else None

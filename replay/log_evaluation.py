@@ -10,10 +10,12 @@ import numpy as np
 from decisionlog import Decision
 from policy.choice import action_probability
 from policy.policies import Policy
+from replay.comparison import Comparison, compared
 from replay.errors import NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
 from replay.histogram import Bins, WeightHistogram
+from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction, has_support
 from replay.paired import make_paired
 from replay.sample import Sample
@@ -21,6 +23,8 @@ from replay.sums import Floats
 
 CHUNK = 2048
 PAIRED_FORM = "snips"
+LOG_INTERVALS = IntervalSettings(clustered=True)
+"""On our own log there always is a subject."""
 LOGGING = "logging"
 """Name of the logging policy: its value is the mean reward of the log."""
 
@@ -40,9 +44,14 @@ class PolicyEvaluation:
     """What the log says about one policy."""
 
     result: EvaluationResult
-    difference: Estimate | None
-    """This policy minus the logging policy, on the same interactions."""
+    comparison: Comparison | None
+    """This policy against the logging policy, on the same interactions."""
     weights: Bins
+
+    @property
+    def difference(self) -> Estimate | None:
+        """This policy minus the logging policy."""
+        return None if self.comparison is None else self.comparison.difference
 
 
 def evaluate_log(
@@ -73,7 +82,8 @@ def evaluate_log(
             columns[target.name].add(fresh, p_target(target.policy, fresh))
         if on_progress:
             on_progress(len(chunk))
-    return {name: column.result(level) for name, column in {LOGGING: logging, **columns}.items()}
+    found = {LOGGING: logging, **columns}
+    return {name: column.result(level, len(targets)) for name, column in found.items()}
 
 
 def compare(
@@ -84,7 +94,7 @@ def compare(
     Returns:
         The difference, None if there can be none, and the number of interactions it rests on.
     """
-    paired, count = make_paired(PAIRED_FORM), 0
+    paired, count = make_paired(PAIRED_FORM, LOG_INTERVALS), 0
     both = (candidate, baseline)
     usable = (one for one in interactions if all(is_usable(one, target) for target in both))
     for chunk in _chunks(usable):
@@ -130,9 +140,11 @@ NOTHING_FORESEEN = Foreseen()
 class PolicyReading:
     """Accumulates what one policy is judged by; parts made anywhere merge, and can be pickled."""
 
-    def __init__(self, estimators: Sequence[str]) -> None:
-        self.evaluation = Evaluation(estimators)
-        self.paired = make_paired(PAIRED_FORM)
+    def __init__(
+        self, estimators: Sequence[str], intervals: IntervalSettings = LOG_INTERVALS
+    ) -> None:
+        self.evaluation = Evaluation(estimators, intervals)
+        self.paired = make_paired(PAIRED_FORM, intervals)
         self.weights = WeightHistogram()
 
     def add(
@@ -165,13 +177,10 @@ class PolicyReading:
         self.paired.merge(other.paired)
         self.weights.merge(other.weights)
 
-    def result(self, level: float) -> PolicyEvaluation:
-        """What has been found so far."""
-        try:
-            difference = self.paired.estimate(level)
-        except NoEstimateError:
-            difference = None
-        return PolicyEvaluation(self.evaluation.result(level), difference, self.weights.result())
+    def result(self, level: float, comparisons: int = 1) -> PolicyEvaluation:
+        """What has been found so far, of a policy that is one of several to be compared."""
+        comparison = compared(self.paired, level, comparisons)
+        return PolicyEvaluation(self.evaluation.result(level), comparison, self.weights.result())
 
 
 def _sample(

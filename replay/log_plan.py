@@ -13,9 +13,11 @@ from replay.checks import LogChecks, LogFindings
 from replay.diagnostics import Diagnosis
 from replay.estimate import DEFAULT_LEVEL
 from replay.evaluation import DEFAULT_ESTIMATORS
+from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction, Joined, Left
 from replay.log_evaluation import (
     CHUNK,
+    LOG_INTERVALS,
     LOGGING,
     NOTHING_FORESEEN,
     Foreseen,
@@ -51,8 +53,10 @@ class LogReading:
     """What was found in some decisions; see `replay.slices.Reading`."""
 
     def __init__(self, source: Source, plan: "EvaluationPlan") -> None:
-        versions, estimators = plan.versions, plan.estimators
-        self.policies = {name: PolicyReading(estimators) for name in (LOGGING, *versions)}
+        self.policies = {
+            name: PolicyReading(plan.estimators, plan.intervals)
+            for name in (LOGGING, *plan.versions)
+        }
         self.left: Counter[Left] = Counter()
         self.checks = LogChecks(source.catalog.reward)
         model = plan.reward_model
@@ -79,6 +83,7 @@ class EvaluationPlan:
     versions: tuple[str, ...]
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
     reward_model: CrossFitted | None = None
+    intervals: IntervalSettings = LOG_INTERVALS
 
     def prepare(self, source: Source) -> Callable[[Iterable[Joined]], LogReading]:
         """Loads the policies."""
@@ -166,6 +171,7 @@ def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
     level: float = DEFAULT_LEVEL,
     *,
     reward_model: CrossFitted | None = None,
+    intervals: IntervalSettings = LOG_INTERVALS,
     processes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> LogEvaluation:
@@ -177,11 +183,14 @@ def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on
         estimators: names, for every policy.
         level: of the intervals.
         reward_model: what `dm`, `dr` and their like foresee rewards by.
+        intervals: which ones; clustered by subject unless they say otherwise.
         processes: the most to use; None: one a core. The result is the same for any number.
         on_progress: called with the decisions read since the last call.
     """
     wanted = tuple(name for name in dict.fromkeys(versions) if name != LOGGING)
-    plan = EvaluationPlan(wanted, tuple(estimators), reward_model)
+    plan = EvaluationPlan(
+        wanted, tuple(estimators), reward_model, intervals.known(has_subjects=True)
+    )
     found = read_log(source, plan, processes, on_progress)
     return conclude(source, found, level)
 
@@ -197,7 +206,10 @@ def conclude(source: Source, found: LogReading, level: float) -> LogEvaluation:
     model = None if found.calibration is None else found.calibration.result()
     if model is not None:
         log = replace(log, findings=(*log.findings, *model.findings()))
-    policies = {name: with_log(one.result(level), log) for name, one in found.policies.items()}
+    comparisons = len(found.policies.keys() - {LOGGING})
+    policies = {
+        name: with_log(one.result(level, comparisons), log) for name, one in found.policies.items()
+    }
     return LogEvaluation(policies, found.left, log, model)
 
 

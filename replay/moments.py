@@ -1,5 +1,6 @@
-"""Exact first and second moments of a few columns: the statistics that every estimate rests on."""
+"""Exact moments of a few columns: the statistics that every estimate rests on."""
 
+import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import combinations_with_replacement
@@ -7,30 +8,38 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from replay.errors import MergeError
-from replay.sums import PLAIN, ExactSums, Floats
+from replay.sums import CUBE_SCALE, PLAIN, ExactSums, Floats, Term
 
 
 class Moments:
-    """Count, sums and sums of products of k columns.
+    """Count, sums and sums of products of k columns, of two and where wanted of three.
 
     Everything is summed exactly, so that adding rows in another order, in other chunks or in other
     processes gives the same statistics, bit for bit, and a small variance beside a large mean
-    loses nothing. `n` is the number of rows.
+    loses nothing. Products of three are rounded one by one, and then summed exactly. `n` is the
+    number of rows.
     """
 
-    def __init__(self, width: int, pairs: Iterable[tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        pairs: Iterable[tuple[int, int]] | None = None,
+        triples: Iterable[tuple[int, int, int]] = (),
+    ) -> None:
         """Of nothing yet.
 
         Args:
             width: Number of columns.
             pairs: Columns whose products are wanted, the lower index first; all if None.
+            triples: The same of three columns; none if not given.
         """
         if pairs is None:
             pairs = combinations_with_replacement(range(width), 2)
         self.width = width
         self.n = 0
-        self._places = {pair: place for place, pair in enumerate(sorted(set(pairs)), width)}
-        self.sums = ExactSums([*((index, PLAIN) for index in range(width)), *self._places])
+        products: list[Term] = [*sorted(set(pairs)), *sorted(set(triples))]
+        self._places = {product: place for place, product in enumerate(products, width)}
+        self.sums = ExactSums([*((index, PLAIN) for index in range(width)), *products])
 
     def add(self, *columns: Floats) -> None:
         """Take in rows: k float64 arrays of one length.
@@ -88,17 +97,71 @@ class Moments:
         Returns:
             The variance, never negative. Needs two rows.
         """
+        return self._squares(self._factors(weights, indices)) / (self.n * (self.n - 1))
+
+    def skew_of_mean(
+        self, weights: Sequence[Fraction], indices: Sequence[int] | None = None
+    ) -> float:
+        """Skewness of a weighted sum of the columns, by the square root of n.
+
+        With d the sum's distances from its mean: sum of d^3 by (sum of d^2) to 3/2.
+
+        Args:
+            weights: One factor a column.
+            indices: The columns, whose products of three must all be there; all if None.
+
+        Returns:
+            From -1 to 1; 0 where nothing varies. Needs a row.
+        """
+        factors = self._factors(weights, indices)
+        squares = self._squares(factors)
+        if not squares:
+            return 0.0
+        mean = self._total(factors) / self.n
+        cubes = self._cubes(factors) - 3 * mean * squares - self.n * mean**3
+        found = float(cubes / (squares * Fraction(root(squares))))
+        # Rounded products leave noise where a tiny spread lies beside a large mean.
+        return min(max(found, -1.0), 1.0)
+
+    def _factors(
+        self, weights: Sequence[Fraction], indices: Sequence[int] | None
+    ) -> list[tuple[int, Fraction]]:
         chosen = range(self.width) if indices is None else indices
-        factors = list(zip(chosen, weights, strict=True))
-        total = sum((w * self.total(one) for one, w in factors if w), Fraction(0))
+        return [(one, w) for one, w in zip(chosen, weights, strict=True) if w]
+
+    def _total(self, factors: Sequence[tuple[int, Fraction]]) -> Fraction:
+        return sum((w * self.total(one) for one, w in factors), Fraction(0))
+
+    def _squares(self, factors: Sequence[tuple[int, Fraction]]) -> Fraction:
+        """Sum of the squared distances of a weighted sum from its mean."""
         square = sum(
-            (
-                w * v * self.product_total(one, other)
-                for one, w in factors
-                for other, v in factors
-                if w and v
-            ),
+            (w * v * self.product_total(one, other) for one, w in factors for other, v in factors),
             Fraction(0),
         )
         # Products too small for float64 are inexact, which could leave a speck below zero.
-        return max(square - total * total / self.n, Fraction(0)) / (self.n * (self.n - 1))
+        return max(square - self._total(factors) ** 2 / self.n, Fraction(0))
+
+    def _cubes(self, factors: Sequence[tuple[int, Fraction]]) -> Fraction:
+        """Sum of the cubes of a weighted sum."""
+        total = Fraction(0)
+        for chosen in combinations_with_replacement(sorted(factors), 3):
+            first, second, third = (one for one, _ in chosen)
+            product = self.sums.total(self._places[first, second, third]) / Fraction(CUBE_SCALE)
+            factor = math.prod((w for _, w in chosen), start=Fraction(1))
+            total += _ORDERS[len({first, second, third})] * factor * product
+        return total
+
+
+_ORDERS = {1: 1, 2: 3, 3: 6}
+"""In how many orders three columns can be multiplied, by how many of them differ."""
+
+
+def root(square: Fraction) -> float:
+    """Square root of an exact number, right also where the number itself leaves float64."""
+    if square == 0:
+        return 0.0
+    # Scaled to an integer of at least 128 bits, whose integer root has more bits than a float64.
+    shift = max(0, 128 - square.numerator.bit_length() + square.denominator.bit_length())
+    shift += shift % 2
+    found = math.isqrt((square.numerator << shift) // square.denominator)
+    return float(Fraction(found, 1 << (shift // 2)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from replay.estimate import root
+from replay.moments import root
 
 _SHRINKAGE = math.sqrt(6) - 1
 """The constant of the method's guarantee (Su, Srinath and Krishnamurthy 2020, theorem 3)."""

@@ -8,6 +8,8 @@ from itertools import combinations_with_replacement
 from typing import Protocol, Self, TypeVar
 
 from replay.errors import MergeError
+from replay.gathering import Gathering
+from replay.intervals.settings import Keep
 from replay.moments import Moments
 from replay.sample import Sample
 from replay.sums import Floats
@@ -63,21 +65,26 @@ class Statistics:
     Moments are exact; chunks and processes merge without a trace. `n` is the number of rows.
     """
 
-    def __init__(self, wanted: Sequence[Gathers]) -> None:
+    def __init__(self, wanted: Sequence[Gathers], keep: Keep = Keep.NOTHING) -> None:
         columns = dict.fromkeys(column for one in wanted for column in one.columns)
         self.places = {column: place for place, column in enumerate(columns)}
         pairs = {self._pair(a, b) for one in wanted for a, b in one.pairs}
-        self.moments = Moments(len(columns), pairs)
+        self.gathering = Gathering(len(columns), keep, pairs)
         self.parts = {kind: kind() for one in wanted for kind in one.parts}
         self.n = 0
+
+    @property
+    def moments(self) -> Moments:
+        """Moments of all columns, by their places."""
+        return self.gathering.moments
 
     def add(self, sample: Sample) -> None:
         """Take in a chunk of interactions.
 
         Raises:
-            MissingColumnError: The sample lacks what a column is made from.
+            MissingColumnError: The sample lacks what a column is made from, or its subjects.
         """
-        self.moments.add(*(column.of(sample) for column in self.places))
+        self.gathering.add(sample.subject, *(column.of(sample) for column in self.places))
         for part in self.parts.values():
             part.add(sample)
         self.n += len(sample)
@@ -90,7 +97,7 @@ class Statistics:
         """
         if other.places != self.places or other.parts.keys() != self.parts.keys():
             raise MergeError(str([*self.places]), str([*other.places]))
-        self.moments.merge(other.moments)
+        self.gathering.merge(other.gathering)
         for kind, part in self.parts.items():
             part.merge(other.parts[kind])
         self.n += other.n

@@ -20,11 +20,17 @@ from replay.errors import MergeError
 
 Floats = NDArray[np.float64]
 Digits = NDArray[np.int64]
-Term = tuple[int, int]
-"""What is summed: a column's index with `PLAIN`, or the indices of two columns to be multiplied."""
+Term = tuple[int, int] | tuple[int, int, int]
+"""What is summed: a column's index with `PLAIN`, or the indices of columns to be multiplied.
+Products of
+three are scaled by `CUBE_SCALE` and rounded before they are summed."""
 
 PLAIN = -1
-"""Stands for no second column."""
+"""Stands for no second or third column."""
+
+CUBE_SCALE = 2.0**-399
+"""Factor of products of three columns, so that cubes of weighted rewards stay within float64."""
+_CUBE_ROOT_SCALE = 2.0**-133
 
 BLOCK_ROWS = 1024
 """Rows cut at a time; a power of two. Their scratch space stays in a core's nearest cache."""
@@ -55,7 +61,8 @@ class ExactSums:
 
     def __init__(self, terms: Sequence[Term]) -> None:
         self.terms = tuple(terms)
-        self._indices = np.array(self.terms, dtype=np.int64).reshape(-1, 2)
+        padded = [(*term, PLAIN)[:3] for term in self.terms]
+        self._indices = np.array(padded, dtype=np.int64).reshape(-1, 3)
         self.digits = np.zeros((len(self.terms), _DIGITS), dtype=np.int64)
 
     def add(self, columns: Floats) -> None:
@@ -115,6 +122,8 @@ def _add_rows(columns: Floats, terms: Digits, digits: Digits) -> bool:
             left, right = columns[terms[term, 0]][start:stop], columns[terms[term, 1]][start:stop]
             if terms[term, 1] == PLAIN:
                 _fill(rest, left)
+            elif terms[term, 2] != PLAIN:
+                _multiply_three(left, right, columns[terms[term, 2]][start:stop], rest)
             else:
                 _multiply(left, right, rest, error)
                 if not _add_block(error, high, digits[term]):
@@ -152,6 +161,16 @@ def _multiply(left: Floats, right: Floats, product: Floats, error: Floats) -> No
         ) + one_low * other_low
     for row in range(left.size, BLOCK_ROWS):
         product[row] = error[row] = 0.0
+
+
+@compiled
+def _multiply_three(first: Floats, second: Floats, third: Floats, product: Floats) -> None:
+    """Scaled and rounded products of three."""
+    for row in range(first.size):
+        pair = (first[row] * _CUBE_ROOT_SCALE) * (second[row] * _CUBE_ROOT_SCALE)
+        product[row] = pair * (third[row] * _CUBE_ROOT_SCALE)
+    for row in range(first.size, BLOCK_ROWS):
+        product[row] = 0.0
 
 
 @compiled

@@ -14,8 +14,9 @@ from replay.diagnostics import Diagnosis
 from replay.dsjson.lines import DamagedLineError, Draw, Left, draws_of, files_of, lines_of
 from replay.dsjson.targets import LOGGING, UNIFORM, Pmf, target_of
 from replay.errors import EmptyTableError
-from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds
+from replay.estimate import DEFAULT_LEVEL
 from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
+from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings
 from replay.sample import Sample
 from replay.verdict import Finding, Verdict, worst_first
 
@@ -35,7 +36,8 @@ class DsjsonPlan:
 
     targets: tuple[str, ...] = DEFAULT_TARGETS
     estimators: tuple[str, ...] = DEFAULT_ESTIMATORS
-    bounds: Bounds = NO_BOUNDS
+    intervals: IntervalSettings = DEFAULT_INTERVALS
+    """Lines have no subject, so that rows are independent."""
     level: float = DEFAULT_LEVEL
 
 
@@ -76,7 +78,7 @@ def evaluate_dsjson(
     pmfs = {name: target_of(name) for name in plan.targets}
     scale = _kept_scale(files)
     reading = _Reading(files, on_progress)
-    found = {name: Evaluation(plan.estimators, plan.bounds) for name in plan.targets}
+    found = {name: Evaluation(plan.estimators, plan.intervals) for name in plan.targets}
     check = DrawCheck()
     draws = iter(reading)
     while chunk := list(islice(draws, CHUNK)):

@@ -44,7 +44,7 @@ def bernstein_ratio_interval(
     the normaliser's own variation counts and no union of two intervals is needed.
 
     Args:
-        value: The ratio of the log's own means, within the bounds.
+        value: The ratio of the log's own means.
         at: Mean of the terms at a value, and that mean's variance.
         half: Half width by that variance.
         bounds: Declared bounds of the reward.
@@ -54,7 +54,10 @@ def bernstein_ratio_interval(
         mean, variance = at(candidate)
         return abs(mean) <= half(variance)
 
-    return _edge(value, bounds[0], is_kept), _edge(value, bounds[1], is_kept)
+    start = min(max(value, bounds[0]), bounds[1])
+    if not is_kept(start):  # declared bounds that a chance of 1 - level puts far from the data
+        return start, start
+    return _edge(start, bounds[0], is_kept), _edge(start, bounds[1], is_kept)
 
 
 def _edge(inside: float, bound: float, is_kept: Callable[[float], bool]) -> float:

@@ -1,12 +1,11 @@
 """Confidence sequences: intervals that hold at every row at once, so that one may peek."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import gammainc, gammaln, logsumexp
+from scipy.special import gammainc, gammaln
 
 from replay.intervals.quantiles import check_level
 from replay.sums import Floats
@@ -64,7 +63,7 @@ def log_capital(gain: Floats | float, variance: Floats | float) -> Floats:
         variance: V.
     """
     mixed = [_mixed(gain, variance, precision) for precision in _PRECISIONS]
-    return np.asarray(logsumexp(mixed, axis=0) - math.log(len(_PRECISIONS)))
+    return np.asarray(np.logaddexp.reduce(mixed, axis=0) - math.log(len(_PRECISIONS)))
 
 
 def _mixed(gain: Floats | float, variance: Floats | float, precision: float) -> Floats:
@@ -81,7 +80,7 @@ def _log_lower_gamma(shape: Floats | float, upto: Floats | float) -> Floats:
     return np.asarray(gammaln(shape) + np.log(gammainc(shape, upto)))
 
 
-def lower_bound(bets: Sequence["Bet"], level: float) -> float:
+def lower_bound(bets: Sequence["Bet"], level: float, lowest: float = 0.0) -> float:
     """The least mean that nobody has won enough money against.
 
     The capital of several bets is their average, which grows where either does. By Ville's
@@ -89,8 +88,9 @@ def lower_bound(bets: Sequence["Bet"], level: float) -> float:
     at whichever row one stops, so that the bound holds at all rows at once.
 
     Args:
-        bets: On the same mean, from 0 to 1.
+        bets: On the same mean.
         level: Confidence of this one side, above 0 and below 1.
+        lowest: What the mean cannot be below; it cannot be above 1.
 
     Raises:
         LevelError: The level is not between 0 and 1.
@@ -99,15 +99,22 @@ def lower_bound(bets: Sequence["Bet"], level: float) -> float:
     limit = math.log(len(bets)) - math.log1p(-level)
 
     def surplus(mean: float) -> float:
-        return float(logsumexp([bet.log_capital(mean) for bet in bets])) - limit
+        return float(np.logaddexp.reduce([bet.log_capital(mean) for bet in bets])) - limit
 
-    highest = max(bet.mean for bet in bets)
-    if surplus(0.0) <= 0:
-        return 0.0
-    if surplus(min(highest, 1.0)) >= 0:
+    if surplus(lowest) <= 0:
+        return lowest
+    if surplus(1.0) >= 0:
         return 1.0
-    found: float = brentq(surplus, 0.0, min(highest, 1.0), xtol=1e-300, rtol=1e-14)
-    return found
+    return _crossing(surplus, lowest, 1.0)
+
+
+def _crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+    """Where a falling function, which may be minus infinity, crosses 0; halved to the last bit."""
+    while True:
+        middle = (low + high) / 2
+        if middle in (low, high):
+            return low
+        low, high = (middle, high) if falling(middle) > 0 else (low, middle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +129,18 @@ class Bet:
         """With further terms, in the order of the rows."""
         return replace(self, wager=self.wager.after((terms + self.below) / (1 + self.below)))
 
-    @property
-    def mean(self) -> float:
-        """Mean of the terms so far."""
-        wager = self.wager
-        return (wager.total / wager.count) * (1 + self.below) - self.below if wager.count else 0.0
+    def merge(self, following: "Bet") -> "Bet":
+        """With the terms of a bet that began anew after these.
+
+        What was predicted in the later part rests on that part alone. That is as good: a prediction
+        need only be made before its term. So parts have to begin at the same rows whenever one
+        looks.
+        """
+        mine, theirs = self.wager, following.wager
+        both = Wager(
+            mine.count + theirs.count, mine.total + theirs.total, mine.variance + theirs.variance
+        )
+        return replace(self, wager=both)
 
     def log_capital(self, mean: float) -> float:
         """Logarithm of the capital won against a mean; minus infinity where nothing was won."""

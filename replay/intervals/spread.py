@@ -5,8 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from replay.intervals.units import Units
+
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+"""Relative rounding of a few additions and products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ def clustered_spread(units: Units, gradient: Sequence[float]) -> Spread:
     factors = np.asarray(gradient)
     residual = units.sums - np.outer(units.sums.sum(axis=1) / units.rows, units.sizes)
     # Scaled by the largest: squares and cubes of tiny or huge influences stay within float64.
-    influence = factors @ residual / units.rows
+    influence = _without_noise(factors[:, np.newaxis] * residual) / units.rows
     scale = float(np.abs(influence).max())
     if scale == 0:
         return Spread(units.count, 0.0, 0.0)
@@ -48,3 +52,10 @@ def clustered_spread(units: Units, gradient: Sequence[float]) -> Spread:
     cube = float((unit * unit * unit).sum())
     error = scale * math.sqrt(square * units.count / (units.count - 1))
     return Spread(units.count, error, cube / square**1.5)
+
+
+def _without_noise(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of k parts each; where they cancel but for rounding, 0."""
+    sums: NDArray[np.float64] = parts.sum(axis=0)
+    noise = _ROUNDING * np.abs(parts).sum(axis=0)
+    return np.where(np.abs(sums) <= noise, 0.0, sums)

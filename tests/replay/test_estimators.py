@@ -24,6 +24,7 @@ from replay.errors import (
 from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate
 from replay.estimators import ESTIMATORS, Estimator, make_estimators
 from replay.evaluation import Evaluation
+from replay.intervals.settings import IntervalSettings
 from replay.sample import Sample
 from replay.statistics import Statistics
 from tests.replay.samples import (
@@ -291,7 +292,7 @@ def test_bounds_are_kept(name: str, rows: list[Row]) -> None:
 
 def test_a_reward_outside_its_bounds_is_an_error() -> None:
     """Bounds are promises; the row that breaks them is named."""
-    evaluation = Evaluation(["ips"], Bounds(0.0, 1.0))
+    evaluation = Evaluation(["ips"], IntervalSettings(bounds=Bounds(0.0, 1.0)))
     with pytest.raises(BadValueError) as caught:
         evaluation.add(Sample(np.array([0.0, 1.5]), np.ones(2), np.ones(2)))
     assert (caught.value.row, caught.value.column, caught.value.value) == (2, "reward", 1.5)
@@ -317,7 +318,7 @@ def test_unlike_statistics_do_not_merge() -> None:
     with pytest.raises(MergeError):
         ESTIMATORS["ips"]().statistics().merge(ESTIMATORS["dm"]().statistics())
     with pytest.raises(MergeError):
-        Evaluation(["ips"]).merge(Evaluation(["ips"], Bounds(0, 1)))
+        Evaluation(["ips"]).merge(Evaluation(["ips"], IntervalSettings(bounds=Bounds(0, 1))))
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -13,6 +13,7 @@ from replay.errors import MergeError, UnknownEstimatorError
 from replay.estimate import Bounds
 from replay.estimators import make_estimators
 from replay.evaluation import Evaluation, EvaluationResult
+from replay.intervals.settings import IntervalSettings, Method
 from replay.verdict import Verdict
 from tests.replay.samples import Row, logs, sample_of, seeded_log
 
@@ -46,11 +47,16 @@ def test_processes_and_chunks_change_nothing(rows: list[Row], cuts: list[int]) -
 def test_it_reports_what_its_parts_report() -> None:
     """Each estimate is the estimator's own, and n is the number of rows."""
     rows = seeded_log(4, 200, 5.0)
-    found = result_of(rows)
+    evaluation = Evaluation(NAMES, IntervalSettings(Method.DELTA))
+    evaluation.add(sample_of(rows))
+    found = evaluation.result()
     for estimator in make_estimators(NAMES):
         statistics = estimator.statistics()
         statistics.add(sample_of(rows))
-        assert found.estimates[estimator.name] == estimator.estimate(statistics)
+        expected, reported = estimator.estimate(statistics), found.estimates[estimator.name]
+        assert reported is not None
+        assert reported.value == expected.value
+        assert reported.interval == pytest.approx(expected.interval, rel=1e-12)
     assert found.n == 200
 
 
@@ -110,7 +116,7 @@ def test_higher_level_wider_interval() -> None:
 
 def test_bounds_reach_the_estimators() -> None:
     """Declared bounds hold every interval."""
-    evaluation = Evaluation(["ips", "snips"], Bounds(0.0, 1.0))
+    evaluation = Evaluation(["ips", "snips"], IntervalSettings(bounds=Bounds(0.0, 1.0)))
     evaluation.add(sample_of([(1.0, 0.1, 0.9, 0.0, 0.0), (0.0, 0.5, 0.5, 0.0, 0.0)]))
     for estimate in evaluation.result().estimates.values():
         assert estimate is not None

@@ -23,6 +23,7 @@ from replay.errors import (
 from replay.estimate import Bounds
 from replay.estimators import ESTIMATORS
 from replay.evaluation import Evaluation, evaluate_table
+from replay.intervals.settings import IntervalSettings
 from replay.sample import NUMBERS, STAGES
 from replay.table_formats import CHUNK_ROWS
 from replay.tables import open_table
@@ -263,7 +264,7 @@ def test_a_reward_outside_its_bounds_is_named(tmp_path: Path) -> None:
     """Faults that only an estimator can see carry the file as well."""
     write_parquet(tmp_path / "t", good())
     with pytest.raises(BadTableError) as caught:
-        evaluate_table(tmp_path / "t", bounds=Bounds(0.5, 1.0))
+        evaluate_table(tmp_path / "t", intervals=IntervalSettings(bounds=Bounds(0.5, 1.0)))
     assert isinstance(caught.value.cause, BadValueError)
     assert caught.value.cause.row == 4
 

@@ -1,0 +1,86 @@
+"""Options of intervals, for every command that makes some."""
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+from replay.comparison import Standing, standing_of
+from replay.estimate import NO_BOUNDS, Bounds
+from replay.intervals.settings import IntervalSettings, Method
+from replay.log_evaluation import PolicyEvaluation
+from replay.verdict import Verdict
+
+Interval = Annotated[
+    Method,
+    typer.Option(
+        "--interval",
+        help="How they are made. bernstein and sequence need --bounds, bernstein --max-weight.",
+    ),
+]
+Level = Annotated[float, typer.Option(help="Confidence level of the intervals.")]
+Cluster = Annotated[
+    bool | None,
+    typer.Option(
+        "--cluster/--no-cluster",
+        help="Whether rows of one subject may depend on each other.",
+        show_default="if there are subjects",
+    ),
+]
+RewardBounds = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--bounds", help="Smallest and largest reward that there can be.", metavar="LOW HIGH"
+    ),
+]
+MaxWeight = Annotated[
+    float | None,
+    typer.Option("--max-weight", help="Largest importance weight that there can be, 1 or more."),
+]
+
+
+def interval_settings(
+    method: Method,
+    *,
+    clustered: bool | None,
+    bounds: tuple[float, float] | None,
+    max_weight: float | None,
+) -> IntervalSettings:
+    """The options as settings.
+
+    Raises:
+        SettingError: They make no sense, or lack what the method needs.
+    """
+    return IntervalSettings(
+        method,
+        clustered,
+        NO_BOUNDS if bounds is None else Bounds(*bounds),
+        math.inf if max_weight is None else max_weight,
+    )
+
+
+def against_logging(name: str, found: PolicyEvaluation) -> str:
+    """A line about a policy against the logging policy; what is refused gives no number."""
+    comparison = found.comparison
+    if comparison is None or found.result.verdict is Verdict.REFUSE:
+        return f"{name} cannot be compared with the logging policy"
+    low, high = comparison.difference.interval
+    standing = standing_of(comparison.difference)
+    words = {
+        Standing.BETTER: "better than the logging policy",
+        Standing.WORSE: "worse than the logging policy",
+        Standing.UNCLEAR: "not clearly better or worse than the logging policy",
+    }[standing]
+    text = f"{name} is {words}: {comparison.difference.value:+.6g} ({low:+.6g} to {high:+.6g})"
+    if comparison.comparisons > 1 and standing is not Standing.UNCLEAR:
+        still = standing_of(comparison.simultaneous) is standing
+        text += (
+            f"; {'still so' if still else 'not so'} if all {comparison.comparisons} comparisons "
+            "are to hold at once"
+        )
+    return text
+
+
+def comparison_json(found: PolicyEvaluation) -> dict[str, Any] | None:
+    """The comparison as the contract states it; None if there is none."""
+    return None if found.comparison is None else found.comparison.to_json()

@@ -1,0 +1,257 @@
+"""Every method, asked through an evaluation, keeps the promises that all intervals make."""
+
+import math
+import pickle
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.worlds import SHAPES
+from replay.errors import (
+    BadValueError,
+    MergeError,
+    MissingColumnError,
+    NoIntervalError,
+    UndeclaredError,
+)
+from replay.estimate import Bounds, Estimate
+from replay.evaluation import Evaluation
+from replay.intervals.settings import IntervalSettings, Method
+from replay.sample import Sample
+
+NAMES = ["ips", "snips", "dm", "dr"]
+COLUMNS = ("reward", "p_log", "p_target", "q_logged", "v_target", "subject")
+DECLARED = IntervalSettings(bounds=Bounds(0.0, 1.0), max_weight=40.0)
+ALL = [
+    replace(DECLARED, method=method, clustered=clustered)
+    for method in Method
+    for clustered in (False, True)
+]
+IDS = [f"{one.method.value}{' by subject' if one.clustered else ''}" for one in ALL]
+ORDERED = [
+    one
+    for one in ALL
+    if one.method is Method.SEQUENCE or (one.method is Method.BOOTSTRAP and not one.clustered)
+]
+
+
+def log(name: str = "clustered", seed: int = 3, n: int | None = None) -> Sample:
+    """A simulated log, or its first rows, with a model that keeps the bounds."""
+    sample = SHAPES[name].draw(np.random.default_rng(seed)).sample
+    whole = part(sample, slice(0, n))
+    assert whole.q_logged is not None
+    assert whole.v_target is not None
+    return replace(
+        whole, q_logged=np.clip(whole.q_logged, 0, 1), v_target=np.clip(whole.v_target, 0, 1)
+    )
+
+
+def part(sample: Sample, rows: slice | np.ndarray) -> Sample:
+    """Some rows of a log."""
+    return Sample(**{name: getattr(sample, name)[rows] for name in COLUMNS})
+
+
+def estimates(
+    samples: list[Sample], settings: IntervalSettings, level: float = 0.95
+) -> dict[str, Estimate]:
+    """Of an evaluation of chunks, one after the other."""
+    evaluation = Evaluation(NAMES, settings)
+    for sample in samples:
+        evaluation.add(sample)
+    return {
+        name: one for name, one in evaluation.result(level).estimates.items() if one is not None
+    }
+
+
+def assert_same(one: dict[str, Estimate], other: dict[str, Estimate]) -> None:
+    """The same values and intervals, to twelve digits."""
+    assert one.keys() == other.keys()
+    for name, found in one.items():
+        expected = (other[name].value, *other[name].interval)
+        assert (found.value, *found.interval) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+@pytest.mark.parametrize("settings", ALL, ids=IDS)
+@pytest.mark.parametrize("n", [1, 2, 5, 200])
+def test_intervals_are_nested_within_bounds_and_hold_the_value(
+    settings: IntervalSettings, n: int
+) -> None:
+    """Never inverted, never outside what was declared, wider for a higher level, on any size."""
+    sample = log(n=n)
+    found = [estimates([sample], settings, level) for level in (0.5, 0.9, 0.99)]
+    for name in found[0]:
+        low, high = 1.0, 0.0
+        for one in found:
+            assert 0 <= one[name].interval[0] <= one[name].value <= one[name].interval[1] <= 1
+            low, high = min(low, one[name].value), max(high, one[name].value)
+        for narrow, wide in pairwise(found):
+            assert wide[name].interval[0] <= narrow[name].interval[0] + 1e-9
+            assert wide[name].interval[1] >= narrow[name].interval[1] - 1e-9
+
+
+@pytest.mark.parametrize("settings", ALL, ids=IDS)
+def test_chunks_change_nothing(settings: IntervalSettings) -> None:
+    """Rows that come in pieces, even of a subject, give the same intervals."""
+    sample = log(n=300)
+    pieces = [part(sample, slice(at, at + 70)) for at in range(0, 300, 70)]
+    assert_same(estimates(pieces, settings), estimates([sample], settings))
+
+
+@pytest.mark.parametrize(
+    "settings", [one for one in ALL if one.method is not Method.SEQUENCE], ids=str
+)
+def test_parts_of_other_processes_change_nothing(settings: IntervalSettings) -> None:
+    """Evaluations that travelled and merge in order answer as one that saw all rows."""
+    sample = log(n=300)
+    whole = Evaluation(NAMES, settings)
+    for at in range(0, 300, 80):
+        one = Evaluation(NAMES, settings)
+        one.add(part(sample, slice(at, at + 80)))
+        whole.merge(pickle.loads(pickle.dumps(one)))  # noqa: S301 - our own bytes
+    found = {name: one for name, one in whole.result().estimates.items() if one is not None}
+    assert_same(found, estimates([sample], settings))
+
+
+@pytest.mark.parametrize("settings", [one for one in ALL if one not in ORDERED], ids=str)
+def test_order_changes_nothing(settings: IntervalSettings) -> None:
+    """Shuffled rows give the same intervals, but for methods that look at the order."""
+    sample = log(n=300)
+    shuffled = part(sample, np.random.default_rng(1).permutation(300))
+    assert_same(estimates([shuffled], settings), estimates([sample], settings))
+
+
+@pytest.mark.parametrize("method", [Method.SKEW, Method.DELTA, Method.LIKELIHOOD])
+def test_subjects_of_one_row_are_independent_rows(method: Method) -> None:
+    """Clustered by subjects that have one row each, an interval is that of independent rows."""
+    sample = replace(log(n=400), subject=np.arange(400) * 7919)
+    settings = replace(DECLARED, method=method)
+    apart = estimates([sample], replace(settings, clustered=False))
+    for name, found in estimates([sample], replace(settings, clustered=True)).items():
+        assert found.interval == pytest.approx(apart[name].interval, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "method", [Method.SKEW, Method.DELTA, Method.BOOTSTRAP, Method.LIKELIHOOD], ids=str
+)
+def test_rows_of_a_subject_that_repeat_say_nothing_new(method: Method) -> None:
+    """Every row three times within its subject leaves a clustered interval as it was."""
+    sample = log(n=300)
+    settings = replace(DECLARED, method=method, clustered=True)
+    tripled = part(sample, np.repeat(np.arange(300), 3))
+    once = estimates([sample], settings)
+    for name, found in estimates([tripled], settings).items():
+        assert found.interval == pytest.approx(once[name].interval, rel=1e-6)
+
+
+def test_dependent_rows_have_wider_intervals() -> None:
+    """Where customers like or dislike everything, clustered intervals are the wider ones."""
+    sample = log()
+    widths = {
+        clustered: np.ptp(
+            estimates([sample], IntervalSettings(clustered=clustered))["snips"].interval
+        )
+        for clustered in (False, True)
+    }
+    assert widths[True] > 1.5 * widths[False]
+
+
+def test_methods_agree_on_an_easy_log() -> None:
+    """Of many light rows the asymptotic methods say nearly the same, and the others more room."""
+    sample = replace(log("binary", n=400), subject=np.arange(400))
+    found = {
+        method: estimates([sample], replace(DECLARED, method=method, clustered=False))["snips"]
+        for method in Method
+    }
+    usual = found[Method.DELTA].interval
+    width = usual[1] - usual[0]
+    for method in (Method.SKEW, Method.BOOTSTRAP, Method.LIKELIHOOD):
+        assert found[method].interval == pytest.approx(usual, abs=0.1 * width)
+    for method in (Method.BERNSTEIN, Method.SEQUENCE):
+        assert found[method].interval[0] < usual[0]
+        assert found[method].interval[1] > usual[1]
+
+
+def test_a_sequence_in_parts_is_about_that_of_the_whole() -> None:
+    """Parts predict anew, which costs a little and changes no value."""
+    sample = log("rare")
+    settings = replace(DECLARED, method=Method.SEQUENCE)
+    whole = Evaluation(["snips"], settings)
+    for at in range(0, 4_000, 500):
+        one = Evaluation(["snips"], settings)
+        one.add(part(sample, slice(at, at + 500)))
+        whole.merge(one)
+    expected = estimates([sample], settings)["snips"].interval
+    found = whole.result().estimates["snips"]
+    assert found is not None
+    assert found.interval == pytest.approx(expected, abs=0.02 * (expected[1] - expected[0]))
+
+
+@pytest.mark.parametrize(
+    ("method", "declared", "needed"),
+    [
+        (Method.BERNSTEIN, {}, "--bounds"),
+        (Method.BERNSTEIN, {"bounds": Bounds(0, 1)}, "--max-weight"),
+        (Method.SEQUENCE, {"max_weight": 3.0}, "--bounds"),
+        (Method.SEQUENCE, {"bounds": Bounds(0, math.inf)}, "--bounds"),
+        (Method.SKEW, {"max_weight": 0.5}, "at least 1"),
+    ],
+)
+def test_what_is_not_declared_is_named(
+    method: Method, declared: dict[str, Bounds | float], needed: str
+) -> None:
+    """A method that rests on a promise says which one, before any row is read."""
+    with pytest.raises(UndeclaredError, match=needed):
+        IntervalSettings(method, **declared)  # type: ignore[arg-type]
+
+
+def test_a_sequence_of_dr_needs_a_largest_weight() -> None:
+    """A weighted error can be as negative as the weight is large."""
+    with pytest.raises(UndeclaredError, match="--max-weight"):
+        Evaluation(["dr"], IntervalSettings(Method.SEQUENCE, bounds=Bounds(0, 1)))
+
+
+@pytest.mark.parametrize("method", [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE])
+def test_an_estimator_without_such_an_interval_is_named(method: Method) -> None:
+    """The error names the estimators that have one."""
+    with pytest.raises(NoIntervalError, match="ips, snips, dm, dr"):
+        Evaluation(["sndr"], replace(DECLARED, method=method))
+
+
+@pytest.mark.parametrize("column", ["reward", "p_target", "q_logged", "v_target"])
+def test_a_row_that_breaks_a_promise_is_named(column: str) -> None:
+    """Rewards, weights and modelled values beyond what was declared stop the evaluation."""
+    rows = {name: getattr(log(n=4), name).copy() for name in COLUMNS}
+    rows["p_log"][2] = 1e-3
+    rows["p_target"][2] = 1e-3
+    rows[column][2] = 1.0 if column == "p_target" else 1.5
+    with pytest.raises(BadValueError) as caught:
+        Evaluation(NAMES, replace(DECLARED, method=Method.BERNSTEIN)).add(Sample(**rows))
+    named = "weight" if column == "p_target" else column
+    assert (caught.value.row, caught.value.column) == (3, named)
+
+
+def test_clusters_need_subjects() -> None:
+    """Asking for clusters without saying who is who is an error, not a silent independence."""
+    sample = Sample(np.ones(3), np.ones(3), np.ones(3))
+    with pytest.raises(MissingColumnError, match="subject"):
+        Evaluation(["ips"], IntervalSettings(clustered=True)).add(sample)
+
+
+def test_unlike_intervals_do_not_merge() -> None:
+    """Evaluations that keep other things of their rows are refused."""
+    with pytest.raises(MergeError):
+        Evaluation(["ips"]).merge(Evaluation(["ips"], IntervalSettings(Method.DELTA)))
+
+
+def test_the_result_says_how_it_was_made() -> None:
+    """JSON names the method, clustering and the number of independent units."""
+    evaluation = Evaluation(["ips"], IntervalSettings(clustered=True))
+    sample = log(n=100)
+    evaluation.add(sample)
+    found = evaluation.result().to_json()
+    assert sample.subject is not None
+    units = len(set(sample.subject.tolist()))
+    assert found["intervals"] == {"method": "skew", "clustered": True, "units": units}
+    assert "skewness, rows clustered by subject" in found["estimates"]["ips"]["method"]
