@@ -105,13 +105,15 @@ def tallies(
 
 
 def holds_throughout(world: World) -> bool:
-    """Whether the sequence of `snips` and `ips` holds the truth at every row of a log of clicks."""
+    """Whether the sequence of `snips` and `ips` holds at every row of a log of clicks.
+
+    What it has to hold is the mean, over the rows so far, of what the policy was expected to earn.
+    """
     reward, weight = world.sample.reward, world.sample.weight
-    rows = np.arange(1, reward.size + 1)
-    sides = (weight * reward, world.target), (weight * (1 - reward), 1 - world.target)
-    for terms, mean in sides:
+    sides = (weight * reward, world.expected), (weight * (1 - reward), 1 - world.expected)
+    for terms, expected in sides:
         totals, variances = Wager().course(terms)
-        gains = totals - rows * mean
+        gains = totals - np.cumsum(expected)
         capital = log_capital(np.maximum(gains, 0.0), variances)
         if capital[gains >= 0].max(initial=-np.inf) >= -np.log((1 - LEVEL) / 2):
             return False

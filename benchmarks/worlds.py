@@ -23,6 +23,8 @@ class World:
     target: float
     """What the target policy earns for a decision, over all the subjects there could be."""
     logging: float
+    expected: Array
+    """What the target was expected to earn at each row: by its context and its subject's liking."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Shape:
         click = generator.uniform(size=self.n) < _logistic(odds[context, action] + liking)
         worth = np.exp(self.order_spread * generator.normal(size=self.n))
         truth = self._values(odds)
+        rates = _logistic(odds[context] + liking[:, np.newaxis])
+        expected = (target[context] * rates).sum(axis=1) * math.exp(self.order_spread**2 / 2)
         model = np.clip(truth * (1 + error), 0, None)
         sample = Sample(
             click.astype(np.float64) * worth,
@@ -66,7 +70,7 @@ class Shape:
             subject=subject,
         )
         values = [float((policy * truth).sum(axis=1).mean()) for policy in (target, logging)]
-        return World(sample, *values)
+        return World(sample, values[0], values[1], expected)
 
     def _subjects(self, generator: np.random.Generator) -> NDArray[np.int64]:
         """Whose decision each is; some subjects have many, most have few."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from replay.gathering import Gathering
 from replay.intervals.bets import DifferenceBets
 from replay.intervals.bounded import BoundedColumns, paired_corners
 from replay.intervals.declared import check_declared
-from replay.intervals.evidence import Evidence, ValueOf, make_estimate
+from replay.intervals.evidence import Evidence, make_estimate
 from replay.intervals.quantiles import check_level
 from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings, Method
 from replay.sample import Sample
@@ -136,7 +136,7 @@ class PairedDifference:
             ],
             gathering=self.gathering,
             places=range(2 * width),
-            value_of=cast("ValueOf", self._value),
+            value_of=cast("Any", self._value),
             method=f"paired difference: {self.estimator.method}",
             range=self._range(),
             bounded=self._bounded,

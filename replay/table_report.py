@@ -11,6 +11,7 @@ from replay.estimators import Ips
 from replay.evaluation import EvaluationResult, evaluate_table
 from replay.formats import Formats
 from replay.histogram import WeightHistogram
+from replay.intervals.settings import IntervalSettings
 from replay.paired import make_paired
 from replay.report_data import PolicyRow, ReportData, Unit
 from replay.sample import Sample
@@ -37,8 +38,10 @@ def summarise_table(
     """
     advance = on_progress or (lambda _rows, _share: None)
     result = evaluate_table(path, None, lambda rows, share: advance(rows, share / 2))
-    around = _Around()
-    for chunk in open_table(path).chunks(dict.fromkeys(REQUIRED, "every report")):
+    intervals = result.intervals.settings
+    around = _Around(intervals)
+    columns = (*REQUIRED, "subject") if intervals.clustered else REQUIRED
+    for chunk in open_table(path).chunks(dict.fromkeys(columns, "every report")):
         around.add(chunk.sample)
         advance(around.n, (1 + chunk.share) / 2)
     data = ReportData(
@@ -55,11 +58,11 @@ def summarise_table(
 class _Around:
     """What the rows say beside the estimates."""
 
-    def __init__(self) -> None:
+    def __init__(self, intervals: IntervalSettings) -> None:
         self.n = 0
         self._is_rate = True
         self._mean = Ips().statistics()
-        self._paired = make_paired(PAIRED_FORM)
+        self._paired = make_paired(PAIRED_FORM, intervals)
         self.weights = WeightHistogram()
 
     def add(self, sample: Sample) -> None:

@@ -92,6 +92,9 @@ class AdaptiveEstimator(Estimator):
 class ColumnEstimator(AdaptiveEstimator):
     """A smooth function of the means of a few columns."""
 
+    fitted: int = 0
+    """Factors that were fitted to the same rows: degrees of freedom that their spread lacks."""
+
     def settled(self, statistics: Statistics) -> "ColumnEstimator":  # noqa: ARG002 - nothing to choose
         """Itself."""
         return self

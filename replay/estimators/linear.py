@@ -16,6 +16,7 @@ class Linear(ColumnEstimator):
         terms: Mapping[Column, Fraction],
         constant: Fraction,
         parameters: Mapping[str, float],
+        fitted: int = 0,
     ) -> None:
         """One estimator's choice.
 
@@ -24,11 +25,13 @@ class Linear(ColumnEstimator):
             terms: The factor of each column's mean.
             constant: What is added.
             parameters: What was chosen, for the reader.
+            fitted: How many factors were fitted to the same rows.
         """
         self.name, self.method = chooser
         self._terms = dict(terms)
         self._constant = constant
         self._parameters = dict(parameters)
+        self.fitted = fitted
 
     @property
     def columns(self) -> tuple[Column, ...]:

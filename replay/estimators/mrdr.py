@@ -48,7 +48,7 @@ class Mrdr(AdaptiveEstimator):
         offset, scale = _factors(statistics) if statistics.n > 1 else (Fraction(0), Fraction(0))
         terms = {WeightedReward(): Fraction(1), Weight(): -offset, ModelGap(): -scale}
         parameters = {"offset": float(offset), "scale": float(scale)}
-        return Linear((self.name, self.method), terms, offset, parameters)
+        return Linear((self.name, self.method), terms, offset, parameters, 2)
 
     def _found(self, statistics: Statistics) -> Found:
         """With the two fitted factors taken off the rows: two or three rows say nothing."""

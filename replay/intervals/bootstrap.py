@@ -1,7 +1,7 @@
 """Poisson bootstrap: how the value varies over logs made of the same units in other numbers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +24,8 @@ SEED = 0x5EED
 _COUNTS_MAX = 20
 """A unit is drawn this often in less than one of 10^18 draws."""
 
-ValueOf = Callable[[NDArray[np.float64]], Floats]
-"""Values of k rows of means, from an array of shape (k, b) to one of shape (b,)."""
+ValueOf = Callable[[Sequence[float]], float]
+"""The value by the means of k columns; divides by zero where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,17 @@ def resample(units: Units, value_of: ValueOf, resamples: int = RESAMPLES) -> Res
     drawn = _drawn(
         units.ids, np.ascontiguousarray(table.T), _THRESHOLDS, resamples, np.uint64(SEED)
     )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = value_of(drawn[:, 1:].T / drawn[:, 0])
+    means = (row[1:] / row[0] for row in drawn if row[0])
+    values = np.array([_value_at(value_of, one.tolist()) for one in means])
     return Resamples(np.sort(values[np.isfinite(values)]))
+
+
+def _value_at(value_of: ValueOf, means: Sequence[float]) -> float:
+    """The value at some means; not a number where there is none."""
+    try:
+        return float(value_of(means))
+    except ZeroDivisionError:
+        return math.nan
 
 
 def bootstrap_interval(

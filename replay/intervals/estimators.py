@@ -1,14 +1,14 @@
 """Estimates of a policy's value with the interval that is asked for."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from replay.errors import EmptySampleError, NoOverlapError
 from replay.estimate import Bounds, Estimate
 from replay.estimators.base import AdaptiveEstimator, ColumnEstimator, Estimator
 from replay.intervals.bets import ValueBets
 from replay.intervals.bounded import BoundedColumns, form_of
-from replay.intervals.evidence import Evidence, ValueOf, make_estimate
+from replay.intervals.evidence import Evidence, make_estimate
 from replay.intervals.settings import IntervalSettings, Method
 from replay.sample import Sample
 from replay.statistics import Column, Part, Statistics, all_pairs
@@ -92,10 +92,11 @@ class EstimatorIntervals:
             gradient=estimator.gradient(means),
             gathering=statistics.gathering,
             places=[statistics.places[column] for column in estimator.columns],
-            value_of=cast("ValueOf", estimator.value),
+            value_of=cast("Any", estimator.value),
             method=estimator.method,
             range=self.settings.bounds,
             seen=seen,
+            fitted=estimator.fitted,
             bounded=self._bounded(name),
             bets=self.bets.get(name),
             parameters=estimator.parameters,

@@ -12,7 +12,7 @@ from replay.estimate import NO_BOUNDS, Bounds, Estimate
 from replay.gathering import Gathering
 from replay.intervals.bernstein import bernstein_half, bernstein_ratio_interval
 from replay.intervals.bets import Bets
-from replay.intervals.bootstrap import bootstrap_interval, resample
+from replay.intervals.bootstrap import ValueOf, bootstrap_interval, resample
 from replay.intervals.bounded import BoundedColumns
 from replay.intervals.delta import delta_interval
 from replay.intervals.likelihood import Terms, likelihood_interval
@@ -23,7 +23,6 @@ from replay.intervals.units import Units
 from replay.sums import Floats
 
 Interval = tuple[float, float]
-ValueOf = Callable[[Sequence[Floats]], Floats]
 
 _WORDS: Mapping[Method, str] = {
     Method.SKEW: "delta method corrected for skewness",
@@ -46,13 +45,15 @@ class Evidence:
     places: Sequence[int]
     """Its columns among those gathered."""
     value_of: ValueOf
-    """The value by the means of its columns, for arrays of them."""
+    """The value by the means of its columns."""
     method: str
     """How the value is made, in words."""
     range: Bounds
     """What the value keeps, by declaration."""
     seen: tuple[Bounds, float] = (NO_BOUNDS, math.inf)
     """Smallest and largest reward, and largest weight, of all rows."""
+    fitted: int = 0
+    """Factors that were fitted to the same rows."""
     bounded: BoundedColumns | None = None
     bets: Bets | None = None
     parameters: Mapping[str, float] = field(default_factory=dict)
@@ -81,7 +82,8 @@ def _described(evidence: Evidence, settings: IntervalSettings) -> str:
 
 
 def _spread(evidence: Evidence) -> Spread:
-    return evidence.gathering.spread(evidence.gradient, evidence.places)
+    found = evidence.gathering.spread(evidence.gradient, evidence.places)
+    return found.without(evidence.fitted) if evidence.fitted else found
 
 
 def _delta(evidence: Evidence, _settings: IntervalSettings, level: float) -> Interval:
@@ -94,9 +96,7 @@ def _skew(evidence: Evidence, _settings: IntervalSettings, level: float) -> Inte
 
 def _bootstrap(evidence: Evidence, _settings: IntervalSettings, level: float) -> Interval:
     units = evidence.gathering.units(evidence.places)
-    resamples = resample(
-        units, lambda means: np.asarray(evidence.value_of(tuple(means)), dtype=np.float64)
-    )
+    resamples = resample(units, evidence.value_of)
     return bootstrap_interval(float(evidence.value), _spread(evidence), resamples, level)
 
 

@@ -24,6 +24,13 @@ class Spread:
     skew: float
     """Skewness of a unit's influence by the square root of their number, from -1 to 1."""
 
+    def without(self, fitted: int) -> "Spread":
+        """With the degrees of freedom that factors took which were fitted to the same units."""
+        free = self.units - 1 - fitted
+        if free <= 0:
+            return Spread(1, math.inf, 0.0)
+        return Spread(free + 1, self.error * math.sqrt((self.units - 1) / free), self.skew)
+
 
 def clustered_spread(units: Units, gradient: Sequence[float]) -> Spread:
     """Spread of a function of means whose rows depend on each other within units.
