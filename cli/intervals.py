@@ -63,15 +63,17 @@ def against_logging(name: str, found: PolicyEvaluation) -> str:
     """A line about a policy against the logging policy; what is refused gives no number."""
     comparison = found.comparison
     if comparison is None or found.result.verdict is Verdict.REFUSE:
-        return f"{name} cannot be compared with the logging policy"
+        return f"against the logging policy, {name} cannot be compared"
     low, high = comparison.difference.interval
     standing = standing_of(comparison.difference)
     words = {
-        Standing.BETTER: "better than the logging policy",
-        Standing.WORSE: "worse than the logging policy",
-        Standing.UNCLEAR: "not clearly better or worse than the logging policy",
+        Standing.BETTER: "better",
+        Standing.WORSE: "worse",
+        Standing.UNCLEAR: "not clearly better or worse",
     }[standing]
-    text = f"{name} is {words}: {comparison.difference.value:+.6g} ({low:+.6g} to {high:+.6g})"
+    interval = f"{low:+.6g} to {high:+.6g}"
+    value = comparison.difference.value
+    text = f"against the logging policy, {name} is {words}: {value:+.6g} ({interval})"
     if comparison.comparisons > 1 and standing is not Standing.UNCLEAR:
         still = standing_of(comparison.simultaneous) is standing
         text += (
