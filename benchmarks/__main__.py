@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import (
     choice,
     commit,
+    encryption,
     evaluation,
     learning,
     scale,
@@ -24,6 +25,7 @@ RESULTS = Path(__file__).with_name("results.json")
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "choice": choice.run,
     "commit": commit.run,
+    "encryption": encryption.run,
     "evaluation": evaluation.run,
     "learning": learning.run,
     "scale": scale.run,

@@ -43,7 +43,7 @@ def run() -> dict[str, float]:
         decisions (encoding included), and as plain LMDB takes the bytes of the first in its
         batches; and the ratio of the first to the last.
     """
-    decisions = _decisions(random.Random(SEED))  # noqa: S311 - test data
+    decisions = sample_decisions(random.Random(SEED))  # noqa: S311 - test data
     news = [new_decision(Proposal(decision)) for decision in decisions]
     rounds = [_round(decisions, news) for _ in range(REPETITIONS)]
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
@@ -163,7 +163,8 @@ def reward_on(decision: Decision) -> Reward:
     return Reward(decision.decision_id, "visit-1", "visit", 1.0, at_ms + 60_000, at_ms + 61_000)
 
 
-def _decisions(source: random.Random) -> list[Decision]:
+def sample_decisions(source: random.Random) -> list[Decision]:
+    """Return `RECORDS` small decisions, one a millisecond."""
     ids = DecisionIds(iter(range(RECORDS)).__next__, source.getrandbits)
     return [decision_from(ids.new(), source) for _ in range(RECORDS)]
 
