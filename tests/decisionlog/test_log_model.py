@@ -37,8 +37,10 @@ from decisionlog import (
     retention,
 )
 from decisionlog.backup import backup
+from decisionlog.checking import Finding, check
 from decisionlog.contacts import HOURS
 from decisionlog.ids import lower_bound
+from decisionlog.key_ring import KeyRing, record_key
 from decisionlog.restore import restore
 from decisionlog.tombstones import TOMBSTONE_FILE
 from tests.decisionlog.recount import counting, ordered, spent_by
@@ -336,7 +338,12 @@ def typed(
 
 def open_log(directory: Path) -> DecisionLog:
     """Open the log of a directory."""
-    return DecisionLog.open(directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES)
+    return DecisionLog.open(
+        directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES, key_ring=lambda: RING
+    )
+
+
+RING = KeyRing((record_key(b"r" * 32),))
 
 
 class LogMachine(RuleBasedStateMachine):
@@ -357,9 +364,12 @@ class LogMachine(RuleBasedStateMachine):
         return self.directory / str(self.generation)
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
+        """Find the log sound, whatever was done to it, and leave nothing behind."""
+        findings: list[Finding] = []
+        check(self.log.store, findings.append)
         self.log.close()
         rmtree(self.directory)
+        assert findings == []
 
     @rule(offered=st.lists(limited_proposals, min_size=1, max_size=5))
     def record(self, offered: list[Proposal]) -> None:
