@@ -12,7 +12,9 @@ Rows = dict[tuple[Table, bytes], bytes]
 tables = st.sampled_from([Table.DECISIONS, Table.REQUESTS])
 keys = st.sampled_from([b"a", b"b", b"c"])
 writes = st.lists(st.tuples(tables, keys, st.none() | st.binary(max_size=2)), max_size=5)
-operations = st.lists(st.tuples(writes, st.booleans()), max_size=6)
+operations = st.lists(
+    st.tuples(writes, st.booleans(), st.lists(st.sampled_from([b"a", b"b", b"c"]))), max_size=6
+)
 
 
 class FakeTransaction:
@@ -50,13 +52,14 @@ def seen(rows: FakeTransaction | Draft) -> dict[tuple[Table, bytes], bytes | Non
 
 @given(st.dictionaries(st.tuples(tables, keys), st.binary(max_size=2)), operations)
 def test_a_draft_is_what_its_operations_that_succeeded_wrote(
-    before: Rows, batch: list[tuple[list[tuple[Table, bytes, bytes | None]], bool]]
+    before: Rows, batch: list[tuple[list[tuple[Table, bytes, bytes | None]], bool, list[bytes]]]
 ) -> None:
     """It reads its own writes, forgets those of what failed, and writes the rest in the end."""
     target, expected = FakeTransaction(before), FakeTransaction(before)
     draft = Draft(target)
     kept = 0
-    for writes_, succeeds in batch:
+    for writes_, succeeds, read_ahead in batch:
+        draft.prepare(Table.DECISIONS, read_ahead)
         after = FakeTransaction(expected.rows)
         for table, key, value in writes_:
             draft.put(table, key, value)
