@@ -39,6 +39,11 @@ def run() -> dict[str, float]:
 
 def catalog(offers: int, channels: int, windows: int) -> Catalog:
     """A catalog of that size, with a rule of each kind."""
+    return parse_catalog(catalog_text(offers, channels, windows))
+
+
+def catalog_text(offers: int, channels: int, windows: int) -> str:
+    """The same as a file."""
     names = [f"channel_{index}" for index in range(channels)]
     lines = ["schema = 1", 'name = "benchmark"', "[no_send]", "[reward]", "weights = { visit = 1 }"]
     lines += ["[send_times]", f"windows = {windows}"]
@@ -47,7 +52,7 @@ def catalog(offers: int, channels: int, windows: int) -> Catalog:
     for index in range(offers):
         lines += [f"[offers.offer_{index}]", f"channels = {names}"]
         lines += [f'features = {{ kind = "kind_{index % 5}" }}']
-    return parse_catalog("\n".join(lines))
+    return "\n".join(lines)
 
 
 def chooser(content: Catalog) -> Callable[[int], object]:

@@ -48,7 +48,7 @@ def run() -> dict[str, float]:
         students), and of reading the log.
     """
     content = catalog(20, 4, 24)
-    with TemporaryDirectory() as scratch, _log(Path(scratch) / "log", content) as log:
+    with TemporaryDirectory() as scratch, log_of(Path(scratch) / "log", content, DECISIONS) as log:
         rounds = [_round(log, content, Path(scratch)) for _ in range(REPETITIONS)]
     return {name: median(each[name] for each in rounds) for name in rounds[0]}
 
@@ -77,11 +77,11 @@ def _interactions(log: DecisionLog, content: Catalog) -> Iterator[Interaction]:
     yield from join(log.scan(), content.reward, lambda _: content, LATER_MS, Counter())
 
 
-def _log(directory: Path, content: Catalog) -> DecisionLog:
+def log_of(directory: Path, content: Catalog, size: int) -> DecisionLog:
     """A log of decisions that were delivered, every fifth with a reward."""
     log = DecisionLog.open(directory, keys=_KEYS)
     ids = DecisionIds(clock_ms=lambda: NOW_MS)
-    decisions = [_decision(ids.new(None), turn, content) for turn in range(DECISIONS)]
+    decisions = [_decision(ids.new(None), turn, content) for turn in range(size)]
     log.record([Proposal(decision) for decision in decisions])
     log.report_deliveries([_delivery(decision) for decision in decisions])
     log.report_rewards([_reward(decision) for decision in decisions[::5]])

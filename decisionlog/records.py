@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from math import prod
 
 FeatureValue = float | str | bool
 Features = Mapping[str, FeatureValue]
@@ -111,7 +110,10 @@ class Decision:
     @property
     def action_probability(self) -> float:
         """Product of the stages' probabilities; 1 if there was nothing to choose."""
-        return prod((stage.probability for stage in self.stages), start=1.0)
+        found = 1.0
+        for stage in self.stages:  # a loop: evaluation asks for every decision of a log
+            found *= stage.pmf[stage.chosen]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

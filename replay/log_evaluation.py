@@ -1,7 +1,7 @@
 """Evaluates policies on the log: what each would have earned, had it decided instead."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from replay.histogram import Bins, WeightHistogram
 from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction, has_support
 from replay.paired import make_paired
-from replay.sample import Sample
+from replay.sample import Ints, Sample
+from replay.subjects import keys_of
 from replay.sums import Floats
 
 CHUNK = 2048
@@ -167,7 +168,7 @@ class PolicyReading:
             return np.zeros(0)
         sample = _sample(interactions, probabilities, foreseen)
         self.evaluation.add(sample)
-        self.paired.add(sample, _sample(interactions, sample.p_log))
+        self.paired.add(sample, replace(sample, p_target=sample.p_log))
         self.weights.add(sample)
         return sample.weight
 
@@ -194,7 +195,7 @@ def _sample(
         p_target=probabilities,
         q_logged=foreseen.q_logged,
         v_target=foreseen.v_target,
-        subject=np.asarray([_cluster(one.decision) for one in interactions]),
+        subject=_clusters(interactions),
     )
 
 
@@ -212,9 +213,10 @@ def _p_log(interaction: Interaction) -> float:
     return interaction.decision.action_probability
 
 
-def _cluster(decision: Decision) -> int:
-    """A number for a subject: 63 bits of its pseudonym."""
-    return int.from_bytes(decision.subject[:8], "big") >> 1
+def _clusters(interactions: Sequence[Interaction]) -> Ints:
+    """A number for each subject: 63 bits of its pseudonym, shape (n,)."""
+    keys = keys_of([one.decision for one in interactions])
+    return (keys >> np.uint64(1)).astype(np.int64)
 
 
 def _chunks(interactions: Iterable[Interaction]) -> Iterator[list[Interaction]]:
