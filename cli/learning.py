@@ -59,6 +59,7 @@ from replay.reward_models import MODELS, CrossFitted, RewardModelPlan, fit
 from replay.reward_models.crossfit import FOLDS
 from replay.reward_models.names import Model
 from replay.source import Source
+from replay.stages import STAGE_VALUES
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
 from replay.table_report import summarise_table
 from replay.train import train as train_chain
@@ -422,7 +423,7 @@ def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequen
 def _model_for(estimators: Sequence[str], asked: str | None) -> str | None:
     """The chain, if nobody says which, and one of the estimators cannot do without."""
     needed = any(
-        {"q_logged", "v_target"} & set(ESTIMATORS[name].needs)
+        {"q_logged", "v_target", *STAGE_VALUES} & set(ESTIMATORS[name].needs)
         for name in estimators
         if name in ESTIMATORS
     )

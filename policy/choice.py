@@ -79,7 +79,12 @@ def stage_pmf(policy: Policy, situation: Situation, path: Path) -> FloatArray:
     return policy.pmf(situation, path)
 
 
+def path_pmfs(policy: Policy, situation: Situation, path: Path) -> tuple[FloatArray, ...]:
+    """The pmfs of all stages along a whole path."""
+    return walked(policy, situation, path, _ANY).pmfs
+
+
 def action_probability(policy: Policy, situation: Situation, path: Path) -> float:
     """Probability with which a policy would choose the action at the end of a whole path."""
-    pmfs = walked(policy, situation, path, _ANY).pmfs
+    pmfs = path_pmfs(policy, situation, path)
     return prod(float(pmf[chosen]) for pmf, chosen in zip(pmfs, path, strict=True))

@@ -1,9 +1,9 @@
 """Evaluates policies on the log: what each would have earned, had it decided instead."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import NamedTuple
+from types import MappingProxyType
 
 import numpy as np
 
@@ -126,16 +126,9 @@ def p_logged(interactions: Sequence[Interaction]) -> Floats:
     return np.asarray([_p_log(one) for one in interactions], dtype=np.float64)
 
 
-class Foreseen(NamedTuple):
-    """What a reward model says of interactions; arrays of shape (n,), None without a model."""
-
-    q_logged: Floats | None = None
-    """Of the logged actions."""
-    v_target: Floats | None = None
-    """Mean over the policy's actions."""
-
-
-NOTHING_FORESEEN = Foreseen()
+Columns = Mapping[str, Floats]
+"""Optional columns of `Sample`, by name; arrays of shape (n,)."""
+NO_COLUMNS: Columns = MappingProxyType({})
 
 
 class PolicyReading:
@@ -152,23 +145,23 @@ class PolicyReading:
         self,
         interactions: Sequence[Interaction],
         probabilities: Floats,
-        foreseen: Foreseen = NOTHING_FORESEEN,
+        columns: Columns = NO_COLUMNS,
     ) -> Floats:
         """Takes in interactions.
 
         Args:
             interactions: the ones that can speak for the policy.
             probabilities: of their choices by the policy.
-            foreseen: what a reward model says of them.
+            columns: what some estimators need beside them.
 
         Returns:
             Their importance weights, shape (n,).
         """
         if not interactions:
             return np.zeros(0)
-        sample = _sample(interactions, probabilities, foreseen)
+        sample = _sample(interactions, probabilities, columns)
         self.evaluation.add(sample)
-        self.paired.add(sample, replace(sample, p_target=sample.p_log))
+        self.paired.add(sample, Sample(sample.reward, sample.p_log, sample.p_log))
         self.weights.add(sample)
         return sample.weight
 
@@ -187,15 +180,14 @@ class PolicyReading:
 def _sample(
     interactions: Sequence[Interaction],
     probabilities: Floats,
-    foreseen: Foreseen = NOTHING_FORESEEN,
+    columns: Columns = NO_COLUMNS,
 ) -> Sample:
     return Sample(
         reward=np.asarray([one.reward for one in interactions]),
         p_log=p_logged(interactions),
         p_target=probabilities,
-        q_logged=foreseen.q_logged,
-        v_target=foreseen.v_target,
         subject=_clusters(interactions),
+        **columns,  # type: ignore[arg-type] # by name, none of them the others
     )
 
 
@@ -205,7 +197,7 @@ def evaluation_row(one: Interaction, target: Target) -> dict[str, float]:
         "reward": one.reward,
         "p_log": _p_log(one),
         "p_target": float(p_target(target.policy, [one])[0]),
-        "subject": _cluster(one.decision),
+        "subject": int(_clusters([one])[0]),
     }
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from replay.log_evaluation import (
     CHUNK,
     LOG_INTERVALS,
     LOGGING,
-    NOTHING_FORESEEN,
-    Foreseen,
+    NO_COLUMNS,
+    Columns,
     PolicyEvaluation,
     PolicyReading,
     Target,
@@ -32,6 +33,14 @@ from replay.reward_models import Calibration, CalibrationSummary, CrossFitted
 from replay.reward_models.crossfit import Scorer, q_logged, v_target
 from replay.slices import read_log
 from replay.source import Source
+from replay.stage_columns import (
+    Pmfs,
+    logged_pmfs,
+    need_stage_values,
+    need_stages,
+    stage_columns,
+    target_pmfs,
+)
 from replay.sums import Floats
 from replay.verdict import worst_first
 
@@ -106,62 +115,84 @@ class EvaluationPlan:
         """
         targets = [source.target(version) for version in self.versions]
         scorer = None if self.reward_model is None else self.reward_model.ready()
+        needs = _Needs(need_stages(self.estimators), need_stage_values(self.estimators))
         tell = on_weights or (lambda _policy, _interactions, _weights: None)
-        return lambda found, chunk: _add(found, chunk, targets, scorer, tell)
+        return lambda found, chunk: _add(found, chunk, targets, _Extras(scorer, needs), tell)
 
 
 def _add(
     found: LogReading,
     chunk: Sequence[Joined],
     targets: Sequence[Target],
-    scorer: Scorer | None,
+    extras: "_Extras",
     tell: OnWeights,
 ) -> None:
     found.left.update(one.left for one in chunk if one.left is not None)
     found.checks.add(chunk)
     interactions = [one.interaction for one in chunk if one.interaction is not None]
-    values = _Values(scorer, interactions)
-    logged = values.of_logging()
-    found.policies[LOGGING].add(interactions, p_logged(interactions), logged)
-    if found.calibration is not None and logged.q_logged is not None:
+    extras.look_at(interactions)
+    columns = extras.of_logging(interactions)
+    found.policies[LOGGING].add(interactions, p_logged(interactions), columns)
+    if found.calibration is not None and "q_logged" in columns:
         rewards = np.asarray([one.reward for one in interactions], dtype=np.float64)
-        found.calibration.add(logged.q_logged, rewards)
+        found.calibration.add(columns["q_logged"], rewards)
     for target in targets:
         usable = usable_for(target, interactions)
-        foreseen = values.of(target.policy, usable)
+        columns = extras.of(target.policy, usable)
         chosen = p_target(target.policy, usable)
-        tell(target.name, usable, found.policies[target.name].add(usable, chosen, foreseen))
+        tell(target.name, usable, found.policies[target.name].add(usable, chosen, columns))
 
 
-class _Values:
-    """What a reward model foresees of some interactions, made once for all policies."""
+class _Needs(NamedTuple):
+    """What some estimators need beside the usual columns."""
 
-    def __init__(self, scorer: Scorer | None, interactions: Sequence[Interaction]) -> None:
-        self._interactions = interactions
-        self._values: Mapping[bytes, FloatArray] | None = None
-        if scorer is not None:
+    stages: bool
+    stage_values: bool
+
+
+class _Extras:
+    """Makes the optional columns of some interactions; what a model foresees once for all."""
+
+    def __init__(self, scorer: Scorer | None, needs: _Needs) -> None:
+        self._scorer = scorer
+        self._needs = needs
+        self._values: Mapping[bytes, FloatArray] = {}
+
+    def look_at(self, interactions: Sequence[Interaction]) -> None:
+        """Foresees the rewards of all their actions."""
+        if self._scorer is not None:
             ids = [one.decision.decision_id for one in interactions]
-            self._values = dict(zip(ids, scorer.values(interactions), strict=True))
+            self._values = dict(zip(ids, self._scorer.values(interactions), strict=True))
 
-    def of_logging(self) -> Foreseen:
+    def of_logging(self, interactions: Sequence[Interaction]) -> Columns:
         """For the policy that made the log its own choice stands for the mean over its choices."""
-        if self._values is None:
-            return NOTHING_FORESEEN
-        q = q_logged(self._interactions, self._chosen(self._values, self._interactions))
-        return Foreseen(q, q)
+        if self._scorer is None and not self._needs.stages:
+            return NO_COLUMNS
+        stages = self._stages(interactions, lambda: logged_pmfs(interactions))
+        if self._scorer is None:
+            return stages
+        q = q_logged(interactions, self._chosen(interactions))
+        return {**stages, "q_logged": q, "v_target": q}
 
-    def of(self, policy: Policy, interactions: Sequence[Interaction]) -> Foreseen:
+    def of(self, policy: Policy, interactions: Sequence[Interaction]) -> Columns:
         """For another policy."""
-        if self._values is None:
-            return NOTHING_FORESEEN
-        values = self._chosen(self._values, interactions)
-        return Foreseen(q_logged(interactions, values), v_target(policy, interactions, values))
+        stages = self._stages(interactions, lambda: target_pmfs(policy, interactions))
+        if self._scorer is None:
+            return stages
+        values = self._chosen(interactions)
+        q, v = q_logged(interactions, values), v_target(policy, interactions, values)
+        return {**stages, "q_logged": q, "v_target": v}
 
-    @staticmethod
-    def _chosen(
-        values: Mapping[bytes, FloatArray], interactions: Sequence[Interaction]
-    ) -> list[FloatArray]:
-        return [values[one.decision.decision_id] for one in interactions]
+    def _stages(self, interactions: Sequence[Interaction], pmfs: Callable[[], Pmfs]) -> Columns:
+        if not self._needs.stages:
+            return NO_COLUMNS
+        values = None
+        if self._scorer is not None and self._needs.stage_values:
+            values = self._scorer.stage_values(interactions)
+        return stage_columns(interactions, pmfs(), values)
+
+    def _chosen(self, interactions: Sequence[Interaction]) -> list[FloatArray]:
+        return [self._values[one.decision.decision_id] for one in interactions]
 
 
 def evaluate_source(  # noqa: PLR0913 - what an evaluation depends on

@@ -18,9 +18,9 @@ from policy.policies import FloatArray, Policy
 from policy.situation import Situation
 from replay.errors import NothingToLearnError
 from replay.join import Interaction
-from replay.reward_models.chain import ChainLearner
+from replay.reward_models.chain import ChainLearner, ReadyChain
 from replay.reward_models.leaves import place_of, probabilities
-from replay.reward_models.names import Model, model_of
+from replay.reward_models.names import Model, UnfittingRewardsError, model_of
 from replay.reward_models.tabular import TabularLearner
 from replay.source import Source
 from replay.sums import Floats
@@ -72,13 +72,14 @@ class CrossFitted:
 
     def ready(self) -> "Scorer":
         """It, for this process."""
-        return Scorer([model.ready() for model in self.models])
+        return Scorer(self.name, [model.ready() for model in self.models])
 
 
 class Scorer:
     """Foresees the rewards of actions by the model of their subject's fold."""
 
-    def __init__(self, models: Sequence[Ready]) -> None:
+    def __init__(self, name: str, models: Sequence[Ready]) -> None:
+        self._name = name
         self._models = models
 
     def values(self, interactions: Sequence[Interaction]) -> list[FloatArray]:
@@ -97,6 +98,24 @@ class Scorer:
             for fold, model in enumerate(self._models)
         ]
         return [next(parts[fold]) for fold in folds]
+
+    def stage_values(self, interactions: Sequence[Interaction]) -> list[list[FloatArray]]:
+        """Of each stage's actions along each interaction's path.
+
+        Raises:
+            UnfittingRewardsError: if the model does not know stages.
+        """
+        return [self._stages(one) for one in interactions]
+
+    def _stages(self, interaction: Interaction) -> list[FloatArray]:
+        model = self._models[fold_of(interaction.decision, len(self._models))]
+        if not isinstance(model, ReadyChain):
+            problem = "cannot tell what a stage is worth: take chain"
+            raise UnfittingRewardsError(self._name, problem)
+        path = interaction.path
+        return [
+            model.chain.values(interaction.situation, path[:stage]) for stage in range(len(path))
+        ]
 
 
 def fold_of(decision: Decision, folds: int) -> int:

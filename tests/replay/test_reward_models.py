@@ -262,3 +262,38 @@ def test_offers_are_known_to_the_models(lived: History) -> None:
         best = one.situation.tree[int(values.argmax())].offer
         assert best == liked
         assert offer_of(one.decision) in {"spring", "loyal"}
+
+
+STAGED = ("ips", "stage_ips", "stage_dr")
+
+
+def test_stages_are_estimated_on_the_log(lived: History) -> None:
+    """stage_ips is ips where the stages multiply; stage_dr with the chain's values is narrower."""
+    source = lived.source()
+    model = fit(source, RewardModelPlan("chain"))
+    found = evaluate_source(source, ("fixed/spring",), STAGED, reward_model=model).policies
+    plain, staged, robust = (found["fixed/spring"].result.estimates[name] for name in STAGED)
+    assert plain is not None
+    assert staged is not None
+    assert robust is not None
+    assert staged.value == pytest.approx(plain.value)
+    low, high = robust.interval
+    assert low < TRUTH < high
+    assert high - low < 0.95 * (plain.interval[1] - plain.interval[0])
+    with pytest.raises(UnfittingRewardsError, match="take chain"):
+        evaluate_source(source, (), STAGED, reward_model=fit(source, RewardModelPlan("ridge")))
+
+
+def test_stages_of_the_logging_policy(past: History) -> None:
+    """Over several offers, channels and windows the logged stages give the mean again."""
+    decisions = past.decide_all([past.ask() for _ in range(200)])
+    for turn, decision in enumerate(decisions):
+        past.deliver(decision)
+        if turn % 3 == 0:
+            past.reward(decision)
+    found = evaluate_source(past.source(), ("uniform",), ("ips", "stage_ips")).policies
+    for one in found.values():
+        estimates = one.result.estimates
+        assert estimates["stage_ips"] is not None
+        assert estimates["ips"] is not None
+        assert estimates["stage_ips"].value == pytest.approx(estimates["ips"].value, rel=1e-12)
