@@ -161,7 +161,8 @@ class PolicyReading:
             return np.zeros(0)
         sample = _sample(interactions, probabilities, columns)
         self.evaluation.add(sample)
-        self.paired.add(sample, Sample(sample.reward, sample.p_log, sample.p_log))
+        logged = Sample(sample.reward, sample.p_log, sample.p_log, subject=sample.subject)
+        self.paired.add(sample, logged)
         self.weights.add(sample)
         return sample.weight
 
