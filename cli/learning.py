@@ -59,7 +59,7 @@ from replay.reward_models import MODELS, CrossFitted, RewardModelPlan, fit
 from replay.reward_models.crossfit import FOLDS
 from replay.reward_models.names import Model
 from replay.source import Source
-from replay.stages import STAGE_VALUES
+from replay.stages import STAGE_PROBABILITIES, STAGE_VALUES
 from replay.summary import READINGS, Subject, default_policies, report_facts, summarise
 from replay.table_report import summarise_table
 from replay.train import train as train_chain
@@ -416,8 +416,10 @@ def _evaluate_dsjson(path: Path, plan: DsjsonPlan, form: Format) -> None:
 def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequence[str]:
     """Those that were asked for; with a reward model those that use it as well."""
     if reward_model is None:
-        return choose_estimators(asked or DEFAULT_ESTIMATORS, ())
-    return choose_estimators(asked or WITH_REWARD_MODEL, ("q_logged", "v_target"))
+        return choose_estimators(asked or DEFAULT_ESTIMATORS, STAGE_PROBABILITIES)
+    stages = STAGE_VALUES if reward_model == Model.CHAIN else ()
+    columns = (*STAGE_PROBABILITIES, "q_logged", "v_target", *stages)
+    return choose_estimators(asked or WITH_REWARD_MODEL, columns)
 
 
 def _model_for(estimators: Sequence[str], asked: str | None) -> str | None:
