@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from statistics import median
 
 import vowpalwabbit
@@ -28,10 +30,12 @@ def run() -> dict[str, float]:
     medium, large = catalog(20, 4, 24), catalog(200, 5, 48)
     chain = median(rate(chooser(medium), 500) for _ in range(REPETITIONS))
     wide = median(rate(chooser(large), 50) for _ in range(REPETITIONS))
+    own = median(rate(chooser(large, own_tree), 50) for _ in range(REPETITIONS))
     joint = median(rate(joint_chooser(medium), 20) for _ in range(REPETITIONS))
     return {
         "choices_per_s_20x4x24": chain,
         "choices_per_s_200x5x48": wide,
+        "choices_per_s_200x5x48_own_trees": own,
         "joint_text_choices_per_s_20x4x24": joint,
         "ratio_to_joint_text": chain / joint,
     }
@@ -55,12 +59,14 @@ def catalog_text(offers: int, channels: int, windows: int) -> str:
     return "\n".join(lines)
 
 
-def chooser(content: Catalog) -> Callable[[int], object]:
-    """The product's whole path from a request to a choice."""
-    chain = taught(content).chain
+def chooser(
+    content: Catalog, ask: Callable[[int], Request] | None = None
+) -> Callable[[int], object]:
+    """The product's whole path from a request, by default `asked`, to a choice."""
+    chain, ask = taught(content).chain, ask or asked
 
     def run_once(turn: int) -> object:
-        request = asked(turn)
+        request = ask(turn)
         check_request(request, content)
         return choose(chain, eligibility(request, content).situation, turn * 7919)
 
@@ -71,6 +77,17 @@ def asked(turn: int) -> Request:
     """A request with ten features; equal ones come again now and then, as in a campaign."""
     features: Features = {**FEATURES, "turn": float(turn % 7), "plan": f"plan_{turn % 11}"}
     return Request(NOW_MS + turn * 1000, "Europe/Berlin", features)
+
+
+_own = count()
+
+
+def own_tree(turn: int) -> Request:
+    """The same with a list of excluded offers that no other request has."""
+    number = next(_own)
+    digits = (number % 200, number // 200 % 200, number // 40_000 % 200)
+    excluded = tuple(dict.fromkeys(f"offer_{digit}" for digit in digits))
+    return replace(asked(turn), excluded_offers=excluded)
 
 
 def taught(content: Catalog) -> Student:

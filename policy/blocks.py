@@ -21,7 +21,9 @@ from policy.compiled import inner
 from policy.vw import CONSTANT, FNV_PRIME, HASH_MASK, STRIDE_SHIFT
 
 Table = NDArray[np.float32]
-"""Shape (2**18,)."""
+"""Weights beside their sums of squared gradients, which are mostly wanted together and so come from
+memory together; shape (2**18, 2)."""
+WEIGHTS, SQUARES = 0, 1
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
@@ -56,6 +58,8 @@ class Lookup(NamedTuple):
     """
 
     table: Table
+    column: int
+    """Of the table: `WEIGHTS` or `SQUARES`."""
     hashes: IntArray
     """Shape (tokens,)."""
     values: FloatArray
@@ -79,9 +83,9 @@ def cross(first: int, second: int) -> int:
 
 
 @inner
-def term(table: Table, prior: float, hashed: int, factor: float) -> float:
+def term(tokens: Lookup, prior: float, hashed: int, factor: float) -> float:
     """What one weight adds."""
-    entry = float(table[hashed >> STRIDE_SHIFT])
+    entry = float(tokens.table[hashed >> STRIDE_SHIFT, tokens.column])
     if prior > 0.0:
         return factor * factor / (prior + entry)
     return factor * entry
@@ -99,9 +103,9 @@ def size(tokens: Lookup, option: Span) -> float:
 @inner
 def base_sum(tokens: Lookup, context: Span) -> float:
     """What all actions share: the constant and the context alone."""
-    total = float(tokens.table[CONSTANT])
+    total = float(tokens.table[CONSTANT, tokens.column])
     for c in range(context.start, context.end):
-        total += term(tokens.table, PLAIN, tokens.hashes[c], tokens.values[c])
+        total += term(tokens, PLAIN, tokens.hashes[c], tokens.values[c])
     return total
 
 
@@ -111,10 +115,10 @@ def option_sum(tokens: Lookup, prior: float, context: Span, option: Span) -> flo
     total = 0.0
     for t in range(option.start, option.end):
         hashed, value = tokens.hashes[t], tokens.values[t]
-        total += term(tokens.table, prior, hashed, value)
+        total += term(tokens, prior, hashed, value)
         for c in range(context.start, context.end):
             crossed = cross(tokens.hashes[c], hashed)
-            total += term(tokens.table, prior, crossed, tokens.values[c] * value)
+            total += term(tokens, prior, crossed, tokens.values[c] * value)
     return total
 
 
@@ -125,7 +129,7 @@ def pair_sum(tokens: Lookup, prior: float, first: Span, second: Span) -> float:
     for s in range(first.start, first.end):
         for t in range(second.start, second.end):
             crossed = cross(tokens.hashes[s], tokens.hashes[t])
-            total += term(tokens.table, prior, crossed, tokens.values[s] * tokens.values[t])
+            total += term(tokens, prior, crossed, tokens.values[s] * tokens.values[t])
     return total
 
 
@@ -138,5 +142,5 @@ def triple_sum(tokens: Lookup, prior: float, first: Span, second: Span, third: S
             value = tokens.values[s] * tokens.values[t]
             for c in range(first.start, first.end):
                 crossed = cross(cross(tokens.hashes[c], tokens.hashes[s]), tokens.hashes[t])
-                total += term(tokens.table, prior, crossed, tokens.values[c] * value)
+                total += term(tokens, prior, crossed, tokens.values[c] * value)
     return total

@@ -12,11 +12,10 @@ the same token and no text can open a namespace or another example:
 
 import math
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NoReturn
-
-import numpy as np
 
 from policy.errors import RequestError
 
@@ -36,6 +35,7 @@ NUMBER_MAX = 1e9
 # Smaller ones count as 0: VW's parser gets some tiny numbers wrong.
 NUMBER_MIN = 1e-6
 
+_FLOAT32 = struct.Struct("<f")
 # Unicode spaces included: VW splits at ASCII ones only, but a reader of the text would be misled.
 _UNSAFE = re.compile(r"[^\w.\-+/@]|[^\x21-\x7e]")
 
@@ -91,8 +91,19 @@ def _token(name: str, value: FeatureValue) -> Token:
     if isinstance(value, bool):
         return f"{'t' if value else 'f'}{escape(name)}", 1.0
     if isinstance(value, str):
-        return f"c{escape(name)}={escape(value)}", 1.0
-    return f"n{escape(name)}", scaled(value)
+        return _category(name, value), 1.0
+    return _number(name), scaled(value)
+
+
+# Kept whole, since texts that are one object are found again without being compared or hashed.
+@lru_cache(maxsize=65_536)
+def _category(name: str, value: str) -> str:
+    return f"c{escape(name)}={escape(value)}"
+
+
+@lru_cache(maxsize=65_536)
+def _number(name: str) -> str:
+    return f"n{escape(name)}"
 
 
 def scaled(value: float) -> float:
@@ -102,7 +113,8 @@ def scaled(value: float) -> float:
     """
     if abs(value) < NUMBER_MIN:
         return 0.0
-    return float(np.float32(math.copysign(math.log1p(abs(value)), value)))
+    rounded: float = _FLOAT32.unpack(_FLOAT32.pack(math.copysign(math.log1p(abs(value)), value)))[0]
+    return rounded
 
 
 @lru_cache(maxsize=65_536)

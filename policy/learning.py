@@ -64,7 +64,8 @@ class Student:
         self._weight = 1.0 / unit
         self.crosses = crosses
         self._regression = Regression(RATE / terms / caution * unit, crosses=crosses)
-        self._weights = np.zeros((2, SIZE), dtype=np.float32)
+        # In memory a weight lies beside its sum of squares: see `policy.blocks.Table`.
+        self._weights = np.zeros((2, SIZE), dtype=np.float32, order="F")
         self._stale: list[tuple[Situation, Path]] | None = []
         self._chain: Chain | None = None
 
@@ -130,7 +131,7 @@ class Student:
         else:
             return
         # A chain that was given out before keeps the weights that it had.
-        self._weights = self._weights.copy()
+        self._weights = self._weights.copy(order="K")
         self._weights[:, places] = self._regression.read(places)
 
 

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.blocks import IntArray
+from policy.blocks import FloatArray, IntArray
 from policy.compiled import inner
 
 MASK_BITS = 64
+Masks = NDArray[np.uint64]
+"""Bit k % 64 of word k // 64 is set if window k is eligible; shape (rows, words)."""
 
 
 class Packed(NamedTuple):
@@ -25,8 +27,7 @@ class Packed(NamedTuple):
     """Where each pattern's rows begin, and where the last one's end; shape (patterns + 1,)."""
     channels: IntArray
     """Each row's channel; shape (rows,)."""
-    masks: NDArray[np.uint64]
-    """Bit k % 64 of word k // 64 is set if window k is eligible; shape (rows, words)."""
+    masks: Masks
 
 
 class Nodes(NamedTuple):
@@ -38,8 +39,7 @@ class Nodes(NamedTuple):
     """Each node's channel, by its place among `used`; shape (nodes,)."""
     rows: IntArray
     """Each node's row of `masks`; shape (nodes,)."""
-    masks: NDArray[np.uint64]
-    """As in `Packed`."""
+    masks: Masks
     used: IntArray
     """Places, in the catalog, of the channels that are in the tree; shape (channels,)."""
 
@@ -81,23 +81,40 @@ def unpacked(tree: Packed, channel_count: int) -> Nodes:
 
 
 @inner
-def is_eligible(nodes: Nodes, node: int, window: int) -> bool:
-    """Whether a window is eligible at a node."""
+def word_of(masks: Masks, row: int, window: int) -> np.uint64:
+    """The word with the bit of a window."""
     word = window // MASK_BITS
     # Masks end with the last eligible window, not with the grid; compiled code checks no bounds.
-    if word >= nodes.masks.shape[1]:
-        return False
-    bits = nodes.masks[nodes.rows[node], word]
-    return bool((bits >> np.uint64(window % MASK_BITS)) & np.uint64(1))
+    return masks[row, word] if word < masks.shape[1] else np.uint64(0)
 
 
 @inner
-def windows_of(nodes: Nodes, node: int, count: int) -> IntArray:
-    """The eligible ones of so many windows at a node, ascending."""
+def has_bit(word: np.uint64, window: int) -> bool:
+    """Whether a window's bit is set in its word."""
+    return bool((word >> np.uint64(window % MASK_BITS)) & np.uint64(1))
+
+
+@inner
+def windows_of(masks: Masks, row: int, count: int) -> IntArray:
+    """The eligible ones of so many windows in a row, ascending."""
     found = np.empty(count, dtype=np.int64)
-    kept = 0
+    kept, word = 0, np.uint64(0)
     for window in range(count):
-        if is_eligible(nodes, node, window):
+        if window % MASK_BITS == 0:
+            word = word_of(masks, row, window)
+        if has_bit(word, window):
             found[kept] = window
             kept += 1
     return found[:kept]
+
+
+@inner
+def first_best(masks: Masks, row: int, logits: FloatArray) -> int:
+    """The eligible window of the highest logit; the first one of equal ones."""
+    best, highest, word = -1, 0.0, np.uint64(0)
+    for window in range(len(logits)):
+        if window % MASK_BITS == 0:
+            word = word_of(masks, row, window)
+        if has_bit(word, window) and (best < 0 or logits[window] > highest):
+            best, highest = window, logits[window]
+    return best

@@ -7,6 +7,7 @@ import numpy as np
 from policy.blocks import (
     NOTHING,
     PLAIN,
+    WEIGHTS,
     FloatArray,
     IntArray,
     Lookup,
@@ -17,7 +18,7 @@ from policy.blocks import (
 )
 from policy.compiled import compiled, inner
 from policy.crosses import CN, CNW, CO, COW, CW, NW, ONW, OW, RW
-from policy.nodes import Nodes, is_eligible
+from policy.nodes import Nodes, first_best
 from policy.options import Starts, put_options, room, span
 from policy.sums import (
     Action,
@@ -86,7 +87,7 @@ def timed_pairs(table: Table, options: Options, kinds: Options, windows: Windows
     tokens = room(len(options.hashes) + len(kinds.hashes))
     starts = put_options(tokens, 0, options)
     kind_starts = put_options(tokens, len(options.hashes), kinds)
-    lookup = Lookup(table, tokens.hashes, tokens.values)
+    lookup = Lookup(table, WEIGHTS, tokens.hashes, tokens.values)
     sums = np.zeros((len(starts) - 1, len(windows.starts) - 1))
     found = np.empty(len(kind_starts) - 1)
     for option in range(len(sums)):
@@ -245,16 +246,6 @@ def fill_window_logits(  # noqa: PLR0913, PLR0917 - one action's parts, and wher
 
 
 @inner
-def first_best(nodes: Nodes, node: int, logits: FloatArray) -> int:
-    """The eligible window of the highest logit; the first one of equal ones."""
-    best, highest = -1, 0.0
-    for window in range(len(logits)):
-        if is_eligible(nodes, node, window) and (best < 0 or logits[window] > highest):
-            best, highest = window, logits[window]
-    return best
-
-
-@inner
 def pair_logit(parts: Parts, nodes: Nodes, offer: int, node: int) -> float:
     """An offer on a channel, without a send time."""
     return float(parts.offers[offer] + parts.channels[nodes.channels[node]] + parts.pairs[node])
@@ -290,6 +281,6 @@ def best_windows(  # noqa: PLR0913, PLR0917 - as `sum_parts`
             logits[node], best[node] = pair_logit(parts, nodes, offer, node), -1
             if nodes.used[channel] != no_channel:
                 fill_window_logits(tokens, a, o, windows, parts, offer, channel, found)
-                best[node] = first_best(nodes, node, found)
+                best[node] = first_best(nodes.masks, nodes.rows[node], found)
                 logits[node] += found[best[node]]
     return Best(logits, best)

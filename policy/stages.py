@@ -146,7 +146,7 @@ def window_scores(  # noqa: PLR0913, PLR0917 - a request, its tree, window sums,
         offer: the offer.
         node: the offer with the channel.
     """
-    eligible = windows_of(nodes, node, len(found))
+    eligible = windows_of(nodes.masks, nodes.rows[node], len(found))
     logits, errors = np.empty(len(eligible)), np.empty(len(eligible))
     for k in range(len(eligible)):
         x = action(u.options, offer, nodes.channels[node], eligible[k])

@@ -42,8 +42,9 @@ class Scorer:
             unit: factor of all standard errors.
         """
         self._crosses = bits_of(crosses)
-        self._weights = weights
-        self._model = (weights, self._crosses, start, unit, *rule)
+        # No copy of weights that lie in memory as `policy.vw` reads them.
+        self._table = np.ascontiguousarray(weights.T)
+        self._model = (self._table, self._crosses, start, unit, *rule)
         # Send windows move on by the hour: most requests share what they add to a catalog.
         self._timing = IdentityCache(self._summed, TIMING_BYTES_KEPT, _timing_bytes)
 
@@ -107,7 +108,7 @@ class Scorer:
 
     def _summed(self, layout: CatalogLayout, windows: GridWindows) -> Timing:
         sides = (layout.offers, layout.channels, windows.kinds, windows.windows)
-        return sum_timing(self._weights[0], self._crosses, *sides)
+        return sum_timing(self._table, self._crosses, *sides)
 
 
 def _timing_bytes(timing: Timing, *_: object) -> int:

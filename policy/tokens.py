@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import gcd
 
 from policy.catalog import NO_CHANNEL
 from policy.features import Tokens, builtin_token, feature_tokens, token_text
@@ -24,7 +25,18 @@ def request_tokens(situation: Situation, offer: str) -> Tokens:
 
 def days_ahead(grid: Grid) -> tuple[int, ...]:
     """How many days each send window lies ahead of the first moment that is not too early."""
-    return tuple([_days_ahead(grid, window) for window in range(len(grid.local_minutes))])
+    step_ms, lead_ms = grid.step_ms, grid.earliest_ms - grid.start_ms
+    if step_ms <= 0:
+        return tuple([_days_ahead(grid, window) for window in range(len(grid.local_minutes))])
+    # A day and every window are whole numbers of this unit: less of a lead changes no day.
+    unit_ms = gcd(step_ms, DAY_MS)
+    return _ahead(step_ms, -(-lead_ms // unit_ms) * unit_ms, len(grid.local_minutes))
+
+
+@lru_cache(maxsize=4096)
+def _ahead(step_ms: int, lead_ms: int, count: int) -> tuple[int, ...]:
+    """Days from `lead_ms` after the start of the first window to the start of each."""
+    return tuple([max(window * step_ms - lead_ms, 0) // DAY_MS for window in range(count)])
 
 
 @lru_cache(maxsize=16_384)

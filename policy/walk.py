@@ -7,7 +7,17 @@ So everything comes in flat, and goes out in one array; the functions underneath
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.blocks import FloatArray, IntArray, Lookup, Options, Side, Span
+from policy.blocks import (
+    SQUARES,
+    WEIGHTS,
+    FloatArray,
+    IntArray,
+    Lookup,
+    Options,
+    Side,
+    Span,
+    Table,
+)
 from policy.compiled import compiled, inner
 from policy.draw import pick
 from policy.exploration_kinds import Rule, all_finite, explored
@@ -48,7 +58,7 @@ DIVERGED = -1
 
 @compiled
 def walk(  # noqa: PLR0913, PLR0917 - see above
-    weights: NDArray[np.float32],
+    weights: Table,
     crosses: int,
     start: float,
     unit: float,
@@ -130,11 +140,11 @@ def walk(  # noqa: PLR0913, PLR0917 - see above
     telling_channels = put_telling(tokens, end, of_channels)
     o = Starts(facts, of_offers, of_channels, kinds)
     windows, timing = Windows(window_tokens, window_starts), Timing(timing_offers, timing_channels)
-    lookup = Lookup(weights[0], tokens.hashes, tokens.values)
+    lookup = Lookup(weights, WEIGHTS, tokens.hashes, tokens.values)
     parts = sum_parts(lookup, a, nodes, o, windows, timing, tree_offers)
     best = best_windows(lookup, a, nodes, o, windows, parts, no_channel)
     u = Uncertain(
-        Lookup(weights[1], tokens.hashes, tokens.values),
+        Lookup(weights, SQUARES, tokens.hashes, tokens.values),
         precision,
         Starts(facts, telling_offers, telling_channels, telling_windows),
     )
