@@ -89,6 +89,28 @@ def test_evaluating_several_policies(sendwise: Sendwise, lived: Path) -> None:
         assert f"{found[name]['estimates']['snips']['value']:.6g}" in row
 
 
+def test_evaluating_with_another_interval(sendwise: Sendwise, lived: Path) -> None:
+    """Method, level, bounds and clustering reach the intervals, and the result says so."""
+    common = ("evaluate", "--data", lived, "--as-of", AS_OF, "--estimator", "snips")
+    options = ("--interval", "sequence", "--level", "0.9", "--bounds", "0", "1", "--no-cluster")
+    found = sendwise(*common, *options, "--format", "json").json
+    assert found["level"] == 0.9
+    assert found["intervals"] == {"method": "sequence", "clustered": False, "units": DECISIONS}
+    assert "valid at every row" in found["estimates"]["snips"]["method"]
+    assert found["comparison"]["comparisons"] == 1
+    usual = sendwise(*common, "--format", "json").json
+    assert (usual["intervals"]["method"], usual["intervals"]["clustered"]) == ("skew", True)
+
+
+def test_an_interval_without_its_bounds_is_refused(sendwise: Sendwise, lived: Path) -> None:
+    """The error says which option is missing; a level in percent is refused as well."""
+    common = ("evaluate", "--data", lived, "--as-of", AS_OF)
+    ended = sendwise(*common, "--interval", "sequence")
+    assert (ended.code, ended.out) == (1, "")
+    assert "--bounds LOW HIGH" in ended.err
+    assert sendwise(*common, "--level", "95").code == 1
+
+
 def test_what_is_refused_has_no_number_in_words(sendwise: Sendwise, lived: Path) -> None:
     """Text withholds it with the reason; JSON carries the numbers beside the verdict."""
     common = ("evaluate", "--data", lived, "--as-of", AS_OF, "--until", moment(START_MS + 25_000))
