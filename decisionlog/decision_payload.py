@@ -4,7 +4,7 @@ Serialised messages may be joined: the parts below, in the order of their fields
 of one `DecisionRecord` (the tests hold them equal). Most parts of a decision are those of the one
 before: versions, zone, eligible tree, names of features, the frame around a pmf. They are made by
 protobuf once and kept, so that only ids, numbers and times are new. Field by field through
-protobuf a record took three times as long, and encoding was most of the work of a commit.
+protobuf a record took more than twice as long, and encoding was most of the work of a commit.
 """
 
 import struct
