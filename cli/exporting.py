@@ -69,7 +69,8 @@ def export(  # noqa: PLR0913 - one parameter an option
             if dsjson is not None:
                 lines = export_dsjson(found.interactions(advance), dsjson)
                 facts |= {"dsjson": str(dsjson), "lines": lines}
-    record_act(data, AuditKind.EXPORT, parquet=parquet or "", dsjson=dsjson or "")
+    places = {"parquet": parquet, "dsjson": dsjson}
+    record_act(data, AuditKind.EXPORT, **{how: at for how, at in places.items() if at})
     show(facts, form, lambda: _say(facts))
 
 

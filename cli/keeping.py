@@ -54,8 +54,9 @@ def retain(
         with progress("Sweeping", upkeep.rows_to_sweep()) as advance:
             while upkeep.sweep():
                 advance(2_000)
-        details = {"decisions": removed.decisions, "older_than": older_than, "max_bytes": max_bytes}
-        opened.record_act(AuditKind.RETAIN, details)
+        asked = {"older_than": older_than, "max_bytes": max_bytes}
+        given = {name: value for name, value in asked.items() if value}
+        opened.record_act(AuditKind.RETAIN, {"decisions": removed.decisions, **given})
         facts = {
             "decisions": removed.decisions,
             "deliveries": removed.deliveries,
