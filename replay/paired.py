@@ -11,6 +11,7 @@ from replay.errors import (
     EmptySampleError,
     MergeError,
     NoOverlapError,
+    UndeclaredError,
     UnknownEstimatorError,
     UnpairedError,
 )
@@ -53,9 +54,15 @@ class PairedDifference:
             settings: Which interval, and what is declared for it.
             max_baseline: The largest weight of the baseline, for intervals by declared bounds; 1 is
                 that of the logging policy.
+
+        Raises:
+            UndeclaredError: The interval needs something declared.
         """
+        if settings.method is Method.LIKELIHOOD and not settings.is_bounded:
+            raise UndeclaredError("likelihood of a difference", "the reward's --bounds LOW HIGH")
         self.estimator = estimator
         self.settings = settings
+        self.heaviest = 1.0
         self.max_baseline = max_baseline
         width = 2 * len(estimator.columns)
         self._bounded = BoundedColumns(paired_corners, width) if self._is_bounded else None
@@ -92,6 +99,7 @@ class PairedDifference:
         ]
         if self._is_bounded:
             columns.append(self._centred(candidate, baseline))
+            self.heaviest = max(self.heaviest, float(candidate.weight.max(initial=0.0)))
         self.gathering.add(candidate.subject, *columns)
         if self.bets:
             self.bets.add(candidate, baseline)
@@ -105,6 +113,7 @@ class PairedDifference:
         if other.name != self.name or other.settings != self.settings:
             raise MergeError(f"{self.name} {self.settings}", f"{other.name} {other.settings}")
         self.gathering.merge(other.gathering)
+        self.heaviest = max(self.heaviest, other.heaviest)
         if self.bets and other.bets:
             self.bets.merge(other.bets)
 
@@ -139,6 +148,7 @@ class PairedDifference:
             value_of=cast("Any", self._value),
             method=f"paired difference: {self.estimator.method}",
             range=self._range(),
+            seen=(self.settings.bounds, max(self.heaviest, self.max_baseline)),
             bounded=self._bounded,
             bets=self.bets,
         )

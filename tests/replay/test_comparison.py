@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.worlds import SHAPES
 from replay.comparison import Standing, compared, standing_of
-from replay.errors import BadValueError
+from replay.errors import BadValueError, UndeclaredError
 from replay.estimate import Bounds, Estimate
 from replay.intervals.settings import IntervalSettings, Method
 from replay.paired import PairedDifference, make_paired
@@ -75,6 +75,17 @@ def test_every_method_compares_policies(method: Method) -> None:
         assert low <= truth <= high
     assert wide.interval[0] <= narrow.interval[0]
     assert wide.interval[1] >= narrow.interval[1]
+
+
+def test_a_likelihood_of_differences_needs_bounds() -> None:
+    """It says so before any row is read; the largest weight is that seen if none is declared."""
+    with pytest.raises(UndeclaredError, match="--bounds"):
+        make_paired("snips", IntervalSettings(Method.LIKELIHOOD))
+    sample = SHAPES["binary"].draw(np.random.default_rng(1)).sample
+    found = make_paired("snips", IntervalSettings(Method.LIKELIHOOD, bounds=Bounds(0.0, 1.0)))
+    found.add(sample, Sample(sample.reward, sample.p_log, sample.p_log))
+    low, high = found.estimate().interval
+    assert -1 < low < high < 1
 
 
 @pytest.mark.parametrize("method", [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE])

@@ -82,10 +82,8 @@ def test_intervals_are_nested_within_bounds_and_hold_the_value(
     sample = log(n=n)
     found = [estimates([sample], settings, level) for level in (0.5, 0.9, 0.99)]
     for name in found[0]:
-        low, high = 1.0, 0.0
         for one in found:
             assert 0 <= one[name].interval[0] <= one[name].value <= one[name].interval[1] <= 1
-            low, high = min(low, one[name].value), max(high, one[name].value)
         for narrow, wide in pairwise(found):
             assert wide[name].interval[0] <= narrow[name].interval[0] + 1e-9
             assert wide[name].interval[1] >= narrow[name].interval[1] - 1e-9
