@@ -26,11 +26,11 @@ from decisionlog.ids import entropy
 from policy.catalog import Catalog
 from policy.choice import choose
 from policy.eligibility import eligibility
+from policy.examples import example
 from policy.exploration import Exploration
 from policy.learning import Student
 from policy.policies import Uniform
 from policy.registry import Registry
-from policy.tokens import example_text
 from replay.join import Interaction, join
 from replay.train import train
 
@@ -59,7 +59,7 @@ def _round(log: DecisionLog, content: Catalog, scratch: Path) -> dict[str, float
     read = perf_counter()
     student = Student(Exploration())
     for one in lived:
-        student.learn_text(example_text(one.situation, one.path), one.reward)
+        student.learn_example(example(one.situation, one.path), one.reward)
     student.chain.weights.sum()
     learned = perf_counter()
     student.close()

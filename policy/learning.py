@@ -1,7 +1,6 @@
-"""How a chain learns: Vowpal Wabbit takes an example, and its changed weights are read back."""
+"""How a chain learns: Vowpal Wabbit takes an example; its weights are read back, and shrunk."""
 
 from collections.abc import Mapping
-from functools import reduce
 from math import exp, isfinite, log1p, prod, sqrt
 from pathlib import Path as FilePath
 
@@ -11,19 +10,13 @@ from policy.blocks import IntArray
 from policy.chain import Chain, Scale
 from policy.crosses import DEFAULT, Crosses
 from policy.errors import InvalidRewardError
+from policy.examples import Example, example
 from policy.exploration import Exploration
 from policy.features import Tokens
-from policy.sides import side
+from policy.shrinkage import Shrinkage
 from policy.situation import Path, Situation
-from policy.tokens import example_sides, example_text
-from policy.vw import (
-    CONSTANT,
-    FNV_PRIME,
-    HASH_MASK,
-    SIZE,
-    STRIDE_SHIFT,
-    Regression,
-)
+from policy.tokens import example_sides
+from policy.vw import SIZE, Regression
 
 UNTRAINED = "untrained"
 UNIT = Scale(0.0, 1.0)
@@ -66,7 +59,8 @@ class Student:
         self._regression = Regression(RATE / terms / caution * unit, crosses=crosses)
         # In memory a weight lies beside its sum of squares: see `policy.blocks.Table`.
         self._weights = np.zeros((2, SIZE), dtype=np.float32, order="F")
-        self._stale: list[tuple[Situation, Path]] | None = []
+        self._shrinkage = Shrinkage(self._regression.rate)
+        self._stale: list[IntArray] | None = []
         self._chain: Chain | None = None
 
     @property
@@ -98,20 +92,21 @@ class Student:
         Raises:
             InvalidRewardError: if the reward is not finite; nothing is learned.
         """
-        stale = self._stale
-        loss = self.learn_text(example_text(situation, path), reward)
-        if stale is not None and len(stale) < STALE_MAX:
-            self._stale = [*stale, (situation, path)]
-        return loss
+        return self.learn_example(example(situation, path, self.crosses), reward)
 
-    def learn_text(self, text: str, reward: float) -> float:
-        """Does as `learn`, given an action's `example_text`: for those who learn one twice."""
+    def learn_example(self, example: Example, reward: float) -> float:
+        """Does as `learn`, given an action's example with the same crosses."""
         if not isfinite(reward):
             raise InvalidRewardError(reward)
-        share = self.scale.share(reward)
-        logit = self._regression.learn(text, share, self._weight, self.scale.start)
+        share, start = self.scale.share(reward), self.scale.start
+        logit = self._regression.learn(example.text, share, self._weight, start)
+        is_changed = self._shrinkage.learn(example.terms, share, self._weight, start)
         self.interactions += 1
-        self._chain = self._stale = None
+        self._chain = None
+        if is_changed or self._stale is None or len(self._stale) >= STALE_MAX:
+            self._stale = None
+        else:
+            self._stale.append(example.terms.places)
         return max(logit, 0.0) + log1p(exp(-abs(logit))) - share * logit
 
     def save(self, path: FilePath) -> None:
@@ -127,12 +122,12 @@ class Student:
         if stale is None:
             places: IntArray = np.arange(SIZE)
         elif stale:
-            places = np.unique(np.concatenate([touched(*each, self.crosses) for each in stale]))
+            places = np.unique(np.concatenate(stale))
         else:
             return
         # A chain that was given out before keeps the weights that it had.
         self._weights = self._weights.copy(order="K")
-        self._weights[:, places] = self._regression.read(places)
+        self._weights[:, places] = self._shrinkage.shrunk(self._regression.read(places), places)
 
 
 def terms_of(situation: Situation, path: Path, crosses: Crosses = DEFAULT) -> int:
@@ -149,16 +144,4 @@ def sides_terms(sides: Mapping[str, Tokens], crosses: Crosses = DEFAULT) -> int:
 
 def touched(situation: Situation, path: Path, crosses: Crosses = DEFAULT) -> IntArray:
     """Places of the weights of one example: those of its tokens and of their crosses."""
-    sides = example_sides(situation, path).items()
-    hashes = {name: side(name, tokens).hashes for name, tokens in sides if tokens}
-    parts = list(hashes.values())
-    for cross in crosses:
-        if all(name in hashes for name in cross):
-            parts.append(reduce(_crossed, [hashes[name] for name in cross]))  # noqa: PERF401
-    places = np.concatenate(parts) >> STRIDE_SHIFT
-    return np.unique(np.append(places, CONSTANT))
-
-
-def _crossed(first: IntArray, second: IntArray) -> IntArray:
-    """As `policy.blocks.cross`, of every pair."""
-    return ((first[:, None] * FNV_PRIME ^ second) & HASH_MASK).ravel()
+    return np.unique(example(situation, path, crosses).terms.places)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from math import gcd
 
 from policy.catalog import NO_CHANNEL
-from policy.features import Tokens, builtin_token, feature_tokens, token_text
+from policy.features import Token, Tokens, builtin_token, feature_tokens, token_text
 from policy.situation import Grid, Path, Situation
 
 DAY_MINUTES = 1440
@@ -71,6 +71,18 @@ def example_text(situation: Situation, path: Path) -> str:
 def sides_text(sides: Mapping[str, Tokens]) -> str:
     """The sides of an example as Vowpal Wabbit reads them."""
     return " ".join(f"|{name} {token_text(tokens)}" for name, tokens in sides.items() if tokens)
+
+
+def text_sides(text: str) -> dict[str, Tokens]:
+    """The sides of an example by its text: what `sides_text` was made of."""
+    sides = (part.split() for part in text.split("|")[1:])
+    return {name: tuple(map(_text_token, tokens)) for name, *tokens in sides}
+
+
+def _text_token(text: str) -> Token:
+    # A token has no colon of its own: `policy.features` has encoded it.
+    name, _, value = text.partition(":")
+    return name, float(value or 1.0)
 
 
 def _window(grid: Grid, window: int) -> Tokens:

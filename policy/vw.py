@@ -63,6 +63,7 @@ class Regression:
         self._workspace = vowpalwabbit.Workspace(
             arg_list=[*source, *arguments.split(), *rates, "--quiet"]
         )
+        self.rate = float(rate)
         self._lock = threading.Lock()
         self._free = weakref.finalize(self, self._workspace.finish)
         self._free.atexit = False

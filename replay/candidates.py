@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from policy.crosses import DEFAULT, Crosses
+from policy.examples import Example
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learning import Student
@@ -47,10 +48,12 @@ class Candidates:
         self._seen, self._next = 0, FIRST_LOOK
         self._before, self._now = Losses(len(CAUTIONS)), Losses(len(CAUTIONS))
 
-    def learn(self, text: str, reward: float) -> None:
-        """Learns from an interaction, given as `policy.tokens.example_text`."""
+    def learn(self, example: Example, reward: float) -> None:
+        """Learns from an interaction."""
         students = self._students
-        self._now.add([students[caution].learn_text(text, reward) for caution in self._racing])
+        self._now.add(
+            [students[caution].learn_example(example, reward) for caution in self._racing]
+        )
         self._seen += 1
         if self._seen == self._next:
             self._look()

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from policy.best_so_far import BestSoFar
 from policy.crosses import DEFAULT, Crosses
+from policy.examples import text_example
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learned import Kind, Learned
@@ -54,7 +55,7 @@ class ChainTrainee:
         self._notes.seek(0)
         for note in self._notes:
             reward, _, text = note.rstrip("\n").partition(" ")
-            self._candidates.learn(text, float(reward))
+            self._candidates.learn(text_example(text, self._crosses), float(reward))
             on_progress(1)
         return self._candidates.best()
 

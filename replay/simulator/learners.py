@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from policy.best_so_far import BestSoFar
+from policy.examples import example
 from policy.exploration import Exploration
 from policy.extent import Extent
 from policy.learning import Student, terms_of
 from policy.policies import FloatArray, Policy, Uniform
 from policy.situation import Path, Situation
-from policy.tokens import example_text
 from replay.simulator.errors import UnknownLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
 from replay.simulator.own import own_policy
@@ -118,7 +118,7 @@ class OnlineChain:
         self._student.close()
         self._student = Student(self._exploration, self._extent.scale, self._extent.terms)
         for situation, path, reward in self._lived:
-            self._student.learn_text(example_text(situation, path), reward)
+            self._student.learn_example(example(situation, path), reward)
 
 
 # Every peer runs at the settings that were best for it in other worlds than those of the benchmark:
