@@ -36,8 +36,8 @@ memory; shape (2**18, 3)."""
 WEIGHT, Z, SQUARES = range(3)
 
 Evidence = NDArray[np.float64]
-"""Derivatives of the log likelihood in the blocks' factors, summed over examples: the gradient, then
-the negative second derivatives, only their upper half; shape (1 + BLOCKS, BLOCKS)."""
+"""Derivatives of the log likelihood in the blocks' factors, summed over examples: the gradient,
+then the upper half of the negative second derivatives; shape (1 + BLOCKS, BLOCKS)."""
 
 
 @compiled
