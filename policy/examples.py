@@ -56,11 +56,8 @@ def _terms(sides: Mapping[str, Tokens], crosses: Crosses) -> Terms:
 @lru_cache(maxsize=64)
 def _laid_out(crosses: Crosses) -> IntArray:
     """Crosses as `lay_out` takes them."""
-    sides = [[*map(_SIDES.index, cross), NO_SIDE][:3] for cross in crosses]
-    places = [ALL.index(cross) for cross in crosses]
-    return np.array([[*each, place] for each, place in zip(sides, places, strict=True)]).reshape(
-        -1, 4
-    )
+    rows = [(*map(_SIDES.index, cross), NO_SIDE)[:3] + (ALL.index(cross),) for cross in crosses]
+    return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
 @lru_cache(maxsize=65_536)
