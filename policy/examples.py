@@ -56,7 +56,7 @@ def _terms(sides: Mapping[str, Tokens], crosses: Crosses) -> Terms:
 @lru_cache(maxsize=64)
 def _laid_out(crosses: Crosses) -> IntArray:
     """Crosses as `lay_out` takes them."""
-    rows = [(*map(_SIDES.index, cross), NO_SIDE)[:3] + (ALL.index(cross),) for cross in crosses]
+    rows = [(*(*map(_SIDES.index, cross), NO_SIDE)[:3], ALL.index(cross)) for cross in crosses]
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
