@@ -11,6 +11,7 @@ from policy.catalog import parse_catalog
 from policy.chain import Chain
 from policy.crosses import ALL, DEFAULT, Crosses, bits_of, cross_of, crosses_of, word_of, words_of
 from policy.errors import CatalogError
+from policy.examples import text_example
 from policy.exploration import Exploration
 from policy.learning import Student
 from policy.registry import Registry, Training
@@ -72,7 +73,8 @@ def test_what_is_no_cross_is_refused_with_its_place(word: str, problem: str) -> 
 def test_a_model_keeps_its_own_crosses(tmp_path: Path, crosses: Crosses) -> None:
     """The manifest has them, in words, and the chain that is loaded scores by them."""
     registry, student = Registry(tmp_path), Student(Exploration(), crosses=crosses)
-    student.learn_text("|c tx |o _offer=a |n _channel=b |w _minute=0", 1.0)
+    text = "|c tx |o _offer=a |n _channel=b |w _minute=0"
+    student.learn_example(text_example(text, crosses), 1.0)
     manifest = registry.register(student, TRAINING, datetime(2026, 1, 1, tzinfo=UTC))
     assert manifest.crosses == words_of(crosses)
     loaded = registry.policy(manifest.version)
