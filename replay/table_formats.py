@@ -16,8 +16,8 @@ from replay.errors import BadValueError, ColumnTypeError
 from replay.sample import CLUSTERS, Ints, Sample
 from replay.sums import Floats
 
-CHUNK_ROWS: Final = 2**16
-"""Most rows of a Parquet file held at a time."""
+CHUNK_ROWS: Final = 2**14
+"""Most rows of a Parquet file held at a time: with all estimators, some sixty columns of them."""
 CHUNK_BYTES: Final = 2**20
 """Bytes of a CSV file held at a time."""
 PART_ROWS: Final = 2**20

@@ -122,7 +122,7 @@ def test_a_table_without_rows_is_one_empty_part(tmp_path: Path) -> None:
 
 def test_interrupted_evaluation_leaves_nothing(tmp_path: Path) -> None:
     """Ctrl-C ends the command and its processes, without a result and without a traceback."""
-    rows = GROUPS * table_formats.CHUNK_ROWS * 16
+    rows = GROUPS * 2**20
     column = pa.array(np.full(rows, 0.5))
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table(dict.fromkeys(NAMES, column)), path, row_group_size=rows // GROUPS)
