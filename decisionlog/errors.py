@@ -263,13 +263,12 @@ class TombstoneFileError(DecisionLogError):
         super().__init__(path, line, problem)
         self.path = path
         self.line = line
-        """From 1; 0 for the file as a whole."""
+        """From 1."""
         self.problem = problem
 
     def __str__(self) -> str:
-        what = f"line {self.line} of the tombstones" if self.line else "the tombstones"
         return (
-            f"{what} {self.path} cannot be used ({self.problem}): "
+            f"line {self.line} of the tombstones {self.path} cannot be used ({self.problem}): "
             "give the file that the log's own directory had, unchanged"
         )
 

@@ -18,7 +18,6 @@ from decisionlog import (
     Decision,
     DecisionLog,
     Delivery,
-    DeliveryStatus,
     LogFull,
     LogUnavailable,
     Proposal,
@@ -33,23 +32,20 @@ from tests.decisionlog.samples import (
     DECISION,
     DELIVERY,
     KEYS,
-    MAP_SIZE_BYTES,
     REWARD,
     decision_id,
 )
+from tests.simulation import deciding
 
+MAP_SIZE_BYTES = 64 * 2**20
 REPEATS = 500
 RUSHES = 64
 ROOM_BYTES = 120_000
-APART = 1_000_000
-"""Distance between the first numbers of two writers."""
 CAP = 3
 CONTACTS_TRIED = 7
-"""How many contacts each writer tries for a subject, of which two in five fail."""
+"""How many contacts are tried for a subject that may be erased."""
 ERASED_TOGETHER = 20
 """Subjects that are erased in one pass."""
-STATUSES = (None, *DeliveryStatus)
-LISTENED = frozenset({"click"})
 
 
 def say(line: str) -> None:
@@ -78,16 +74,11 @@ def reward(number: int) -> Reward:
     return replace(REWARD, decision_id=decision_id(number), value=float(number))
 
 
-def write(directory: Path, first: int) -> None:
-    """Store decisions and their reports for ever."""
+def decide(directory: Path, first: int) -> None:
+    """Decide and report for ever, as the service does; say what was acknowledged."""
     with open_log(directory) as log:
-        for number in count(first):
-            log.record([Proposal(decision(number), KEYS.request_key(str(number)))])
-            say(f"decision {number}")
-            log.report_deliveries([delivery(number)])
-            say(f"delivery {number}")
-            log.report_rewards([reward(number)])
-            say(f"reward {number}")
+        for line in deciding.decide(log, directory, first):
+            say(line)
 
 
 def is_below_cap(standing: Standing, _: Spent) -> bool:
@@ -96,9 +87,8 @@ def is_below_cap(standing: Standing, _: Spent) -> bool:
 
 
 def proposal(number: int) -> Proposal:
-    """Return a capped contact of one of many subjects, which two writers reach together."""
-    turn, place = divmod(number, 2 * APART)
-    subject = (turn * APART + place % APART // CONTACTS_TRIED).to_bytes(16, "big")
+    """Return a capped contact of one of many subjects."""
+    subject = (number // CONTACTS_TRIED).to_bytes(16, "big")
     return capped(replace(decision(number), subject=subject))
 
 
@@ -106,25 +96,6 @@ def capped(proposed: Decision) -> Proposal:
     """Return a decision with a contact under the cap."""
     contact = replace(CONTACT, decision_id=proposed.decision_id)
     return Proposal(proposed, contact=contact, admit=is_below_cap)
-
-
-def contact(directory: Path, first: int) -> None:
-    """Reserve contacts for ever, each asked twice; report each as something else, and a click."""
-    with open_log(directory) as log:
-        for number in count(first):
-            asked = replace(proposal(number), request_key=KEYS.request_key(str(number)))
-            answer, again = log.record([asked, asked])
-            if isinstance(answer, ContactRefused):
-                continue
-            assert isinstance(answer, Decision)
-            assert again == answer
-            say(f"contact {number}")
-            status = STATUSES[number % len(STATUSES)]
-            if status is not None:
-                log.report_deliveries([replace(delivery(number), status=status)])
-                say(f"{status.name} {number}")
-            log.report_rewards([replace(reward(number), name="click")], LISTENED)
-            say(f"click {number}")
 
 
 def erase(directory: Path, first: int) -> None:
@@ -186,8 +157,7 @@ def fill(directory: Path, first: int) -> None:
 
 
 ACTS: dict[str, Callable[[Path, int], None]] = {
-    "write": write,
-    "contact": contact,
+    "decide": decide,
     "erase": erase,
     "rush": rush,
     "repeat": repeat,

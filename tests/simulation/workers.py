@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.simulation import log_worker
 
 CONTEXT = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", log_worker.__name__])
+CONTEXT.set_forkserver_preload(["pytest", log_worker.__name__, "tests.simulation.warm"])
 
 
 class Worker:
