@@ -63,6 +63,7 @@ def verify(  # noqa: PLR0913 - one parameter an option
 def ledger(
     data: DataDir = DEFAULT_DATA_DIR,
     catalog: CatalogFile = None,
+    processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Reconcile the log: all that came in is counted once.
@@ -70,7 +71,13 @@ def ledger(
     Fails if it is not.
     """
     with source(data, Scope(catalog)) as found, progress("Counting", found.size) as advance:
-        result = reconcile(found.log, found.catalog.reward, advance)
+        result = reconcile(
+            found.log,
+            found.catalog.reward,
+            advance,
+            open_log=found.open_log,
+            processes=processes,
+        )
     facts = {**asdict(result), "balanced": result.balanced}
     show(facts, form, lambda: _text(result))
     raise typer.Exit(0 if result.balanced else 1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from decisionlog.store import Store
-from decisionlog.tables import Table
+from decisionlog.tables import ID_BYTES, Table
 
 KEYS_A_TRANSACTION: Final = 65_536
 
@@ -24,6 +24,31 @@ def cuts(store: Store, every: int, start: bytes = b"", until: bytes | None = Non
     if every < 1:
         raise ValueError(f"a stretch of {every} decisions never ends")
     return [key for place, key in enumerate(_keys(store, start, until)) if place % every == 0]
+
+
+def even_cuts(store: Store, parts: int) -> list[bytes]:
+    """Return ids that cut the log, from its first decision to its last, into parts of equal time.
+
+    Finding them takes no time, however long the log is; how many decisions a part has depends on
+    how evenly they were made.
+
+    Args:
+        store: Where to look.
+        parts: How many parts; a log of one moment has fewer.
+
+    Returns:
+        The ids at which a part ends and the next one begins, in order; none for less than two.
+    """
+    with store.read() as transaction:
+        cursor = transaction.cursor(Table.DECISIONS)
+        first = _number(cursor.key()) if cursor.set_range(b"") else 0
+        last = _number(cursor.key()) if cursor.last() else 0
+    ends = {first + (last - first) * part // parts for part in range(1, parts)}
+    return [number.to_bytes(ID_BYTES, "big") for number in sorted(ends)]
+
+
+def _number(key: bytes) -> int:
+    return int.from_bytes(key[:ID_BYTES].ljust(ID_BYTES, b"\0"), "big")
 
 
 def _keys(store: Store, start: bytes, until: bytes | None) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from decisionlog.contacts import (
     Spent,
     Standing,
 )
-from decisionlog.cuts import cuts
+from decisionlog.cuts import cuts, even_cuts
 from decisionlog.encryption import Sealer
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
 from decisionlog.ids import DecisionIds
@@ -345,6 +345,10 @@ class DecisionLog:
         """Return the ids at which stretches of so many decisions begin; see `cuts.cuts`."""
         return cuts(self._store, every, start, until)
 
+    def even_cuts(self, parts: int) -> list[bytes]:
+        """Return the ids that cut the log into parts of equal time; see `cuts.even_cuts`."""
+        return even_cuts(self._store, parts)
+
     def orphans(
         self,
         *,
@@ -359,13 +363,20 @@ class DecisionLog:
         )
 
     def reservations(
-        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
+        self,
+        *,
+        start: bytes = b"",
+        until: bytes | None = None,
+        slice_size: int = DEFAULT_SLICE_SIZE,
+        on_damage: OnDamage = raise_damage,
     ) -> Iterator[Reservation]:
         """Yield what each decision reserved, in the order of their ids; see `scan.rows_of`."""
         return scanning.rows_of(
             self._store,
             Table.CONTACTS,
             decode_reservation,
+            start=start,
+            until=until,
             slice_size=slice_size,
             on_damage=on_damage,
         )

@@ -1,14 +1,11 @@
 """Reconciles the log: nothing that came in may be missing from what it is counted as."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from decisionlog import DecisionLog, Reservation, Taken
+from decisionlog import DecisionLog, Taken
 from policy.catalog import Reward as RewardRule
-from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, BulkJoin
+from replay.bulk.tally import OpenLog, tally
 from replay.join import Fate
 
 _KINDS = ("decisions", "deliveries", "rewards", "contacts")
@@ -85,7 +82,12 @@ class Ledger:
 
 
 def ledger(
-    log: DecisionLog, rule: RewardRule, on_progress: Callable[[int], None] | None = None
+    log: DecisionLog,
+    rule: RewardRule,
+    on_progress: Callable[[int], None] | None = None,
+    *,
+    open_log: OpenLog | None = None,
+    processes: int | None = None,
 ) -> Ledger:
     """Reconciles a log with what it counted when it stored it; others may go on writing to it.
 
@@ -93,20 +95,12 @@ def ledger(
         log: read record by record.
         rule: says how long rewards are attributed.
         on_progress: called with the decisions read since the last call.
+        open_log: opens the same log in another process; None where only this one may read it.
+        processes: the most to use; None: one a core. The counts are the same for any number.
     """
     before = log.taken()
-    fates: Counter[Fate] = Counter()
-    seen: Counter[str] = Counter()
-    for part in BulkJoin(log, rule, as_of_ms=0).slices():
-        found = np.bincount(part.fate, minlength=len(FATE_ORDER)).tolist()
-        fates.update(dict(zip(FATE_ORDER, found, strict=True)))
-        for count in REPORT_COUNTS:
-            seen[count] += getattr(part, count)
-        if on_progress:
-            on_progress(len(part.fate))
-    contacts = Counter(
-        _hold(reservation) for reservation in log.reservations() if reservation.contact is not None
-    )
+    found = tally(log, rule, on_progress, open_log=open_log, processes=processes)
+    fates, seen, contacts = found.fates, found.reports, found.contacts
     after = log.taken()
     reports = seen["deliveries_joined"] + seen["deliveries_orphaned"]
     joins = seen.total() - reports
@@ -162,10 +156,3 @@ class _CameIn:
 
 def _gone(taken: Taken, kind: str) -> int:
     return int(getattr(taken.erased, kind) + getattr(taken.expired, kind))
-
-
-def _hold(reservation: Reservation) -> str:
-    contact = reservation.in_force
-    if contact is None:
-        return "released"
-    return "confirmed" if contact.confirmed else "open"

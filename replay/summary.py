@@ -168,7 +168,7 @@ def _prediction(subject: Subject, course: Course) -> Prediction | None:
 
 
 def _ledger(source: Source, on_progress: OnProgress) -> LedgerCounts:
-    found = ledger(source.log, source.catalog.reward, on_progress)
+    found = ledger(source.log, source.catalog.reward, on_progress, open_log=source.open_log)
     counts = {name.replace("_", " "): count for name, count in asdict(found).items()}
     return LedgerCounts(found.balanced, counts)
 

@@ -1,0 +1,125 @@
+"""Counts of a whole log depend neither on who counts nor on where the log is cut."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from decisionlog import Contact, DamagedRecord, DecisionLog, DeliveryStatus, Proposal
+from decisionlog.ids import lower_bound
+from decisionlog.tables import Table
+from policy.catalog import Reward as RewardRule
+from replay.bulk import tally as tallying
+from replay.bulk.tally import OpenLog, tally
+from replay.ledger import ledger
+from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD
+
+RULE = RewardRule.model_validate({"weights": {"visit": 1.0}, "attribution_days": 1.0})
+HOUR_MS = 3_600_000
+START_MS = 1_760_000_000_000
+DECISIONS = 24
+
+
+def decision_id(number: int) -> bytes:
+    """Of a decision every hour, with a long silence in the middle."""
+    return lower_bound(START_MS + (number + 500 * (number > DECISIONS // 2)) * HOUR_MS)
+
+
+def fill(log: DecisionLog) -> None:
+    """Records decisions of all fates, with contacts, orphans before and after, early and late."""
+    made = [replace(DECISION, decision_id=decision_id(number)) for number in range(DECISIONS)]
+    contacts = [
+        Contact(each.decision_id, "mens", "email", each.decided_at_ms) if place % 4 else None
+        for place, each in enumerate(made)
+    ]
+    log.record(
+        [Proposal(one, contact=contact) for one, contact in zip(made, contacts, strict=True)]
+    )
+    log.report_deliveries(
+        [
+            replace(DELIVERY, decision_id=decision_id(number), status=list(DeliveryStatus)[of % 4])
+            for of, number in enumerate(range(-1, DECISIONS + 1, 2))
+        ]
+    )
+    log.report_rewards(
+        [
+            replace(
+                REWARD,
+                decision_id=decision_id(number),
+                occurred_at_ms=START_MS + 36 * HOUR_MS,
+                reward_id=str(number % 2),
+            )
+            for number in range(-2, DECISIONS + 2)
+        ]
+    )
+
+
+@pytest.fixture
+def opener(tmp_path: Path) -> OpenLog:
+    """Opens a full log to read it."""
+    with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES) as log:
+        fill(log)
+    return partial(DecisionLog.open, tmp_path, keys=KEYS, read_only=True)
+
+
+@pytest.fixture
+def log(opener: OpenLog) -> Iterator[DecisionLog]:
+    """A full log, to be read."""
+    with opener() as opened:
+        yield opened
+
+
+def test_cuts_make_no_difference(log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the stretches, everything is counted once, orphans at both ends as well."""
+    whole = tally(log, RULE)
+    assert whole.decisions == DECISIONS
+    assert min(whole.fates.values()) > 0
+    assert min(whole.reports.values()) > 0
+    assert min(whole.contacts[kind] for kind in ("open", "confirmed", "released")) > 0
+    for size in (1, 2, 5, 13):
+        monkeypatch.setattr(tallying, "STRETCH", size)
+        progress: list[int] = []
+        assert tally(log, RULE, progress.append) == whole
+        assert (len(progress), sum(progress)) == (DECISIONS // size, DECISIONS)
+
+
+def test_processes_make_no_difference(
+    opener: OpenLog, log: DecisionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes count what one counts, and the ledger balances with it."""
+    alone = ledger(log, RULE)
+    monkeypatch.setattr(tallying, "STRETCH", 1)
+    monkeypatch.setattr(tallying, "STRETCHES_TO_START", 1)
+    assert ledger(log, RULE, open_log=opener, processes=2) == alone
+    assert alone.balanced
+
+
+def test_damage_that_another_process_finds_is_named(
+    tmp_path: Path, opener: OpenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error is that of the record, wherever it was read."""
+    monkeypatch.setattr(tallying, "STRETCH", 1)
+    monkeypatch.setattr(tallying, "STRETCHES_TO_START", 1)
+    with DecisionLog.open(tmp_path, keys=KEYS) as log:
+        with log.store.write() as transaction:
+            transaction.put(Table.DECISIONS, decision_id(3), b"nonsense")
+        with pytest.raises(DamagedRecord, match=decision_id(3).hex()):
+            tally(log, RULE, open_log=opener, processes=2)
+
+
+def test_even_cuts_lie_between_the_first_decision_and_the_last(log: DecisionLog) -> None:
+    """They are in order, one less than parts, and none where there is nothing to divide."""
+    cuts = log.even_cuts(7)
+    assert len(cuts) == 6
+    assert cuts == sorted(cuts)
+    assert decision_id(0) < cuts[0] < cuts[-1] < decision_id(DECISIONS - 1)
+    assert log.even_cuts(1) == log.even_cuts(0) == []
+
+
+def test_a_log_without_decisions_has_at_most_one_cut(tmp_path: Path) -> None:
+    """Its only moment is the beginning of time."""
+    with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES) as log:
+        assert log.even_cuts(5) == [bytes(16)]
+        assert tally(log, RULE).decisions == 0
