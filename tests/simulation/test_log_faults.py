@@ -1,10 +1,7 @@
 """Faults under a real log: killed writers, no room, damage, several processes."""
 
-import os
 import random
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -266,21 +263,6 @@ def test_files_that_cannot_grow_refuse_and_then_go_on(tmp_path: Path) -> None:
     with open_log(tmp_path) as log:
         read = [f"decision {logged.decision.decided_at_ms}" for logged in log.scan()]
     assert read == [*acknowledged, last]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Yield a directory on a file system of 1 MiB."""
-    directory = tmp_path / "disk"
-    directory.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(directory)]
-    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
-        reason = "NOT TESTED: a full disk; this user may not mount a small file system"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", str(directory)], check=True)
 
 
 def test_a_full_disk_is_a_full_log(small_disk: Path) -> None:
