@@ -4,11 +4,16 @@ import gc
 import tracemalloc
 from itertools import combinations, islice
 
+import numpy as np
+import pytest
+
 from policy.catalog import parse_catalog
 from policy.eligibility import eligibility
 from policy.layout import layouts
 from policy.request import Request
+from policy.walk import walk as compiled
 from tests.policy.catalogs import minimal, toml
+from tests.policy.models import actions, taught
 
 OFFERS = {
     f"offer_{number}": {
@@ -38,3 +43,20 @@ def test_trees_that_never_come_again_take_no_more_than_is_counted() -> None:
     counted = packed._total - before
     assert len(packed) == TREES + 1
     assert counted / 2 < taken < counted * 2
+
+
+def test_compiled_code_is_given_plain_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba knows their types at once; of an enumeration's member it asks Python each time."""
+    catalog = parse_catalog(toml(minimal(channels={"email": {}}, offers=OFFERS)))
+    situation = eligibility(Request(now_ms=0), catalog).situation
+    given: set[type] = set()
+
+    def walk(*arguments: object) -> object:
+        given.update(map(type, arguments))
+        return compiled(*arguments)  # type: ignore[arg-type] # whatever they are
+
+    monkeypatch.setattr("policy.tables.walk", walk)
+    with taught(situation, seed=0) as student:
+        student.chain.walk_tree(situation, actions(situation)[0], (0.0, 0.0, 0.0))
+        student.chain.pmf(situation, ())
+    assert given == {int, float, np.ndarray}
