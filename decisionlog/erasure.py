@@ -84,9 +84,15 @@ def erase(
 def erase_again(
     store: Store, tombstones: Iterable[Tombstone], on_progress: OnProgress | None = None
 ) -> dict[bytes, Erasure]:
-    """Do what tombstones say that this log does not know yet: it was restored from a backup."""
+    """Do what tombstones say that this log does not know yet: it was restored from a backup.
+
+    They may come from several files: of a subject's tombstones the one that erases most counts.
+    """
+    widest: dict[bytes, Tombstone] = {}
+    for each in tombstones:
+        widest[each.subject] = later(widest.get(each.subject), each)
     with store.write() as transaction:
-        missing = [each for each in tombstones if not _is_done(transaction, each)]
+        missing = [each for each in widest.values() if not _is_done(transaction, each)]
         tombstones = _bury(transaction, store, missing)
     return _remove(store, tombstones, on_progress)
 

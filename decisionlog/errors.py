@@ -263,12 +263,13 @@ class TombstoneFileError(DecisionLogError):
         super().__init__(path, line, problem)
         self.path = path
         self.line = line
-        """From 1."""
+        """From 1; 0 for the file as a whole."""
         self.problem = problem
 
     def __str__(self) -> str:
+        what = f"line {self.line} of the tombstones" if self.line else "the tombstones"
         return (
-            f"line {self.line} of the tombstones {self.path} cannot be used ({self.problem}): "
+            f"{what} {self.path} cannot be used ({self.problem}): "
             "give the file that the log's own directory had, unchanged"
         )
 

@@ -9,11 +9,11 @@ from decisionlog.backup import FORMAT, MANIFEST, Manifest, OnProgress
 from decisionlog.contacts import AuditKind
 from decisionlog.directories import appearing, copied, sync_all
 from decisionlog.erasure import erase_again, finish, tombstones
-from decisionlog.errors import BackupDamaged, WrongKey
+from decisionlog.errors import BackupDamaged, TombstoneFileError, WrongKey
 from decisionlog.keys import Keys
 from decisionlog.log import DecisionLog
 from decisionlog.removal import Removed
-from decisionlog.tombstones import TOMBSTONE_FILE, read_file
+from decisionlog.tombstones import TOMBSTONE_FILE, Tombstone, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def restore(  # noqa: PLR0913 - what is injected stands in the open
     manifest = read_manifest(source)
     _check_key(source, manifest, keys)
     fingerprint = bytes.fromhex(manifest.key)
-    known = [one for path in tombstone_files for one in read_file(path, fingerprint)]
+    known = [one for path in tombstone_files for one in _named(path, fingerprint)]
     with appearing(directory) as scratch:
         _copy_all(source, scratch, manifest, on_progress)
         known += read_file(scratch / TOMBSTONE_FILE, fingerprint)
@@ -89,6 +89,13 @@ def restore(  # noqa: PLR0913 - what is injected stands in the open
             log.record_act(AuditKind.RESTORE, details)
         sync_all(scratch)
     return Restored(manifest, count, erased)
+
+
+def _named(path: Path, fingerprint: bytes) -> list[Tombstone]:
+    """Return the tombstones of a file that somebody named: a slip must bring nobody back."""
+    if not path.is_file():
+        raise TombstoneFileError(path, 0, "there is no such file")
+    return read_file(path, fingerprint)
 
 
 def _check_key(source: Path, manifest: Manifest, keys: Keys | None) -> None:

@@ -18,9 +18,10 @@ from decisionlog import (
     erasure,
 )
 from decisionlog.backup import LOG_FILE, MANIFEST, backup, bytes_to_copy
+from decisionlog.removal import LAST_ID
 from decisionlog.restore import Restored, read_manifest, restore
-from decisionlog.tables import Table
-from decisionlog.tombstones import TOMBSTONE_FILE
+from decisionlog.tables import ID_BYTES, Table
+from decisionlog.tombstones import TOMBSTONE_FILE, Tombstone, append_to_file
 from tests.decisionlog.samples import KEYS
 from tests.decisionlog.test_erasure import (
     ALICE,
@@ -206,6 +207,27 @@ def test_broken_tombstones_restore_nothing(log: DecisionLog, tmp_path: Path) -> 
     with pytest.raises(TombstoneFileError):
         restored(tmp_path, tombstone_files=[tmp_path / "tombs"])
     assert not (tmp_path / "restored").exists()
+
+
+def test_tombstones_that_are_named_must_be_there(log: DecisionLog, tmp_path: Path) -> None:
+    """A slip in the name of their file brings nobody back."""
+    backup(log.store, tmp_path / "backup", NOW_MS)
+    with pytest.raises(TombstoneFileError, match="no such file"):
+        restored(tmp_path, tombstone_files=[tmp_path / "nowhere"])
+    assert not (tmp_path / "restored").exists()
+
+
+def test_of_two_files_the_tombstone_that_erases_more_counts(
+    log: DecisionLog, tmp_path: Path
+) -> None:
+    """A subject that was erased twice stays erased, in whatever order the files are named."""
+    backup(log.store, tmp_path / "backup", NOW_MS)
+    files = [tmp_path / "later", tmp_path / "earlier"]
+    for path, through in zip(files, (LAST_ID, bytes(ID_BYTES)), strict=True):
+        append_to_file(path, [Tombstone(ALICE, NOW_MS, through)], KEYS.fingerprint)
+    for name, order in (("one", files), ("other", files[::-1])):
+        found = restored(tmp_path, name, tombstone_files=order)
+        assert (found.tombstones, found.erased.decisions) == (1, MANY // 2 - 1)
 
 
 def test_nothing_is_written_over(log: DecisionLog, tmp_path: Path) -> None:
