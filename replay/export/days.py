@@ -2,15 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from decisionlog import Delivery, erasure
+from decisionlog import Delivery, Tombstone, erasure
 from decisionlog.extents import counts_between, expired_until, first_from
 from decisionlog.ids import from_text, lower_bound, time_ms, to_text
 from policy.files import write_atomically
@@ -21,7 +22,7 @@ from replay.export.columns import (
     interaction_row,
     reward_row,
 )
-from replay.export.files import UNFINISHED, TableWriter, clean, rows_of, table_writer
+from replay.export.files import UNFINISHED, TableWriter, clean, row_count, rows_of, table_writer
 from replay.join import DAY_MS, Joined
 from replay.log_evaluation import Target, evaluation_row, is_usable
 from replay.source import Source
@@ -46,8 +47,8 @@ class DayExport:
     """Rows that the log had of it, by table."""
     rows: dict[str, int]
     """Rows that were written, by table."""
-    erased_until_ms: int
-    """Erasures up to this time are done in it."""
+    erasures: str
+    """Digest of the tombstones that it honours."""
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class _Export:
         self._targets = targets
         self._advance = advance
         self._tombs = {one.subject: one for one in erasure.tombstones(source.log.store)}
-        self._erased_until_ms = max((one.erased_at_ms for one in self._tombs.values()), default=0)
+        self._erasures = _digest(self._tombs)
         names = [target.name for target in targets]
         self._settings = json.dumps([source.catalog.version, names, source.made_by])
         self.done = Exported()
@@ -143,7 +144,7 @@ class _Export:
             and time_ms(until) + self._source.catalog.reward.attribution_days * DAY_MS
             <= self._source.as_of_ms
         )
-        found = DayExport(name, settled, self._settings, logged, rows, self._erased_until_ms)
+        found = DayExport(name, settled, self._settings, logged, rows, self._erasures)
         write_atomically(self._file(name), json.dumps(asdict(found), indent=1) + "\n")
         self.done.written.append(name)
         self.done.rows.update(rows)
@@ -152,10 +153,15 @@ class _Export:
         """Takes erased subjects out of what was written before, and removes what was cut short."""
         for path in self._directory.rglob(f"*{UNFINISHED}"):
             path.unlink()
-        for path in sorted((self._directory / DAYS).glob("*.json")):
-            known = self._known(path.stem)
-            if known is not None and known.erased_until_ms < self._erased_until_ms:
-                self._clean(known)
+        for name in self._written_days() if self._tombs else ():
+            known = self._known(name)
+            if known is None or known.erasures != self._erasures:
+                self._clean(name, known)
+
+    def _written_days(self) -> list[str]:
+        """Days that there are tables of, finished or not."""
+        parts = (self._directory / "decisions").glob("day=*/*.parquet")
+        return sorted(part.parent.name.removeprefix("day=") for part in parts)
 
     def _known(self, name: str) -> DayExport | None:
         path = self._file(name)
@@ -215,29 +221,51 @@ class _Export:
                 row = {**identity, **evaluation_row(one, target)}
                 writers[_evaluation(target)].add(row)
 
-    def _clean(self, known: DayExport) -> None:
-        """Takes out of a day's files whom an erasure since concerns."""
-        decisions = _part(self._directory / "decisions", known.day)
+    def _clean(self, name: str, known: DayExport | None) -> None:
+        """Takes the erased out of all files of a day, other policies' tables too."""
         gone = {
             decision_id
-            for decision_id, subject in rows_of(decisions, ["decision_id", "subject"])
+            for decision_id, subject in rows_of(
+                _part(self._directory / "decisions", name), ["decision_id", "subject"]
+            )
             if self._is_erased(bytes.fromhex(subject), from_text(decision_id))
         }
-        rows = dict(known.rows)
-        for table in rows if gone else ():
-            path = _part(self._directory / table, known.day)
-            count = clean(path, lambda decision_id: decision_id not in gone)
-            rows[table] -= count
-            self.done.cleaned += count
+        # The decisions come last: they tell a run that goes on after a crash who has to go.
+        for table in sorted(self._parts(name), key="decisions".__eq__) if gone else ():
+            path = _part(self._directory / table, name)
+            self.done.cleaned += clean(path, lambda decision_id: decision_id not in gone)
+        if known is not None:
+            self._note_cleaned(known)
+
+    def _note_cleaned(self, known: DayExport) -> None:
+        """Lets a finished day say what is left of it."""
+        parts = self._parts(known.day)
+        rows = {
+            table: row_count(_part(self._directory / table, known.day))
+            for table in known.rows
+            if table in parts
+        }
         # What the log has by now is found out anew: it has forgotten the same.
-        logged = {table: known.logged[table] - known.rows[table] + rows[table] for table in LOGGED}
-        facts = {**asdict(known), "rows": rows, "logged": logged}
-        facts["erased_until_ms"] = self._erased_until_ms
+        logged = {
+            table: known.logged[table] - known.rows[table] + rows.get(table, 0) for table in LOGGED
+        }
+        facts = asdict(known) | {"rows": rows, "logged": logged, "erasures": self._erasures}
         write_atomically(self._file(known.day), json.dumps(facts, indent=1) + "\n")
+
+    def _parts(self, name: str) -> set[str]:
+        """Paths of the tables that have a file of a day."""
+        parts = self._directory.rglob(f"day={name}/part-0.parquet")
+        return {part.parents[1].relative_to(self._directory).as_posix() for part in parts}
 
     def _is_erased(self, subject: bytes, decision_id: bytes) -> bool:
         tomb = self._tombs.get(subject)
         return tomb is not None and tomb.covers(subject, decision_id)
+
+
+def _digest(tombs: Mapping[bytes, Tombstone]) -> str:
+    """Says which tombstones there are. Times would not: a clock may have been set back."""
+    facts = sorted(one.subject + one.through for one in tombs.values())
+    return blake2b(b"".join(facts), digest_size=16).hexdigest() if facts else ""
 
 
 def _part(table: Path, day: str) -> Path:

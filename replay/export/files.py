@@ -79,6 +79,11 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[Any]:
             yield from zip(*(table.column(name).to_pylist() for name in columns), strict=True)
 
 
+def row_count(path: Path) -> int:
+    """Returns how many rows a table has."""
+    return int(pq.read_metadata(path).num_rows)
+
+
 def clean(path: Path, is_kept: Callable[[str], bool]) -> int:
     """Writes a table anew without some decisions; returns how many rows went."""
     with pq.ParquetFile(path) as file:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from replay.evaluation import evaluate_table
 from replay.export import export_days
 from replay.export.columns import SCHEMAS
 from replay.export.days import DAYS
-from replay.export.files import UNFINISHED
+from replay.export.files import UNFINISHED, clean
 from replay.log_evaluation import evaluate_log
 from tests.replay.history import KEYS, LATER_MS, History, history
 from tests.replay.worlds import WORLD, live
@@ -154,11 +154,68 @@ def test_the_erased_leave_earlier_tables(past: History, tmp_path: Path) -> None:
     done = export_days(past.source(), tmp_path / "out", targets)
     assert (done.written, done.skipped) == ([], DAYS_LIVED)
     assert 4 * len(victims) <= done.cleaned <= 5 * len(victims)
-    hidden = {victim.hex() for victim in victims}
-    for table in ("decisions", "deliveries", "rewards", "interactions"):
-        assert not hidden & {row["subject"] for row in rows(tmp_path / "out", table)}
+    assert not {victim.hex() for victim in victims} & named(tmp_path / "out")
     assert len(rows(tmp_path / "out", "decisions")) == before["decisions"] - len(victims)
     assert len(rows(tmp_path / "out", "evaluation")) == before["evaluation"] - len(victims)
+
+
+def hidden(past: History, places: slice, at_ms: int) -> set[str]:
+    """Erase some of the log's subjects; return them as tables name them."""
+    victims = [one.decision.subject for one in past.log.scan()][places]
+    erasure.erase(past.log.store, victims, at_ms)
+    return {victim.hex() for victim in victims}
+
+
+def named(directory: Path) -> set[str]:
+    """Return the subjects that any table names."""
+    tables = ("decisions", "deliveries", "rewards", "interactions")
+    return {row["subject"] for table in tables for row in rows(directory, table)}
+
+
+@pytest.mark.parametrize("done", range(4))
+def test_a_cleaning_that_was_stopped_is_finished(past: History, tmp_path: Path, done: int) -> None:
+    """After a crash between two tables, the next export takes the erased out of the others."""
+    export_days(past.source(), tmp_path / "out")
+    victims = hidden(past, slice(2, EACH_DAY, 2), past.clock.now_ms)
+    turns = iter(range(done))
+
+    def clean_or_crash(path: Path, is_kept: Callable[[str], bool]) -> int:
+        if next(turns, None) is None:
+            raise ZeroDivisionError
+        return clean(path, is_kept)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("replay.export.days.clean", clean_or_crash)
+        with pytest.raises(ZeroDivisionError):
+            export_days(past.source(), tmp_path / "out")
+    found = export_days(past.source(), tmp_path / "out")
+    assert not victims & named(tmp_path / "out")
+    assert (found.written, found.skipped) == ([], DAYS_LIVED)
+
+
+def test_an_erasure_by_a_clock_that_was_set_back_is_honoured(past: History, tmp_path: Path) -> None:
+    """Whoever is erased at an earlier time than others before leaves tables of old days as well."""
+    victim = next(past.log.scan()).decision.subject
+    hidden(past, slice(1, 2), past.clock.now_ms)
+    export_days(past.source(), tmp_path / "out")
+    while retention.expire(past.log.store, lower_bound(START_MS + DAY_MS)) is not None:
+        pass  # of the first day only its tables are left
+    erasure.erase(past.log.store, [victim], past.clock.now_ms - 3_600_000)
+    export_days(past.source(), tmp_path / "out")
+    assert victim.hex() not in named(tmp_path / "out")
+
+
+def test_the_erased_leave_tables_of_earlier_runs(past: History, tmp_path: Path) -> None:
+    """Also tables of a policy that is asked for no more, and of a day that was never finished."""
+    export_days(past.source(), tmp_path / "out", [past.source().target("uniform")])
+    export_days(past.source(), tmp_path / "out")
+    first = next(past.log.scan()).decision.decision_id
+    day = min((tmp_path / "out" / DAYS).iterdir())
+    day.unlink()  # as if the run had been killed before
+    hidden(past, slice(1), past.clock.now_ms)
+    export_days(past.source(start=lower_bound(START_MS + DAY_MS)), tmp_path / "out")
+    for table in ("decisions", "deliveries", "rewards", "interactions", "evaluation"):
+        assert to_text(first) not in {row["decision_id"] for row in rows(tmp_path / "out", table)}
 
 
 def test_an_erasure_under_way_is_honoured(past: History, tmp_path: Path) -> None:
