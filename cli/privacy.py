@@ -103,7 +103,14 @@ def export_subject(
 
 
 def _lines(path: Path | None) -> list[str]:
-    """The subject ids of a file: its lines, but for empty ones."""
+    """The subject ids of a file: its lines, but for empty ones.
+
+    A mark of the byte order, as some editors write it, is no part of the first one.
+    """
     if path is None:
         return []
-    return [each for each in path.read_text(encoding="utf-8").splitlines() if each]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"{path} is not UTF-8 at byte {error.start}") from None
+    return [each for line in lines if (each := line.removesuffix("\r"))]

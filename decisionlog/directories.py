@@ -1,5 +1,6 @@
 """Directories that appear whole or not at all, and files that are copied with their hashes."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ from decisionlog.errors import DirectoryTaken
 
 _CHUNK_BYTES: Final = 2**20
 _FILE_MODE: Final = 0o600
+_UNFINISHED: Final = ".unfinished-"
 
 
 class FileFacts(TypedDict):
@@ -27,7 +29,8 @@ class FileFacts(TypedDict):
 def appearing(target: Path) -> Iterator[Path]:
     """Yield a directory to fill beside a target, whose place it takes at the end.
 
-    If anything is raised within, nothing is left of it, and the target is as it was.
+    If anything is raised within, nothing is left of it, and the target is as it was. What a process
+    that was killed has left beside, for whatever target, is removed.
 
     Raises:
         DirectoryTaken: The target has something in it.
@@ -35,14 +38,32 @@ def appearing(target: Path) -> Iterator[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DirectoryTaken(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    for left in target.parent.glob(f".*{_UNFINISHED}*"):
+        with _held(left) as is_mine:
+            if is_mine:  # whoever fills one holds it
+                shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_UNFINISHED}"))
     try:
-        yield scratch
-        scratch.replace(target)
+        with _held(scratch):
+            yield scratch
+            scratch.replace(target)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     _sync(target.parent)
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[bool]:
+    """Lock a directory while the block runs; tell whether nobody else has. A kill unlocks it."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
 
 
 def copied(

@@ -42,6 +42,28 @@ def test_a_file_of_subjects_is_erased_in_one_pass(
     assert (found["subjects"], found["decisions"], found["unreadable"]) == (3, 2, 0)
 
 
+def test_a_file_of_another_system_names_the_same(
+    sendwise: Sendwise, data: Path, names: list[str], tmp_path: Path
+) -> None:
+    """Neither its mark of the byte order nor its ends of lines hide whom it names."""
+    file = tmp_path / "names"
+    file.write_bytes(("\ufeff" + "\r\n".join(names)).encode())
+    found = sendwise("erase", "--data", data, "--subject-file", file, "--format", "json").json
+    assert (found["subjects"], found["decisions"]) == (2, 2)
+
+
+@pytest.mark.usefixtures("names")
+def test_a_file_that_is_no_text_erases_nobody(
+    sendwise: Sendwise, data: Path, tmp_path: Path
+) -> None:
+    """It is named with the place where it ends to be text."""
+    (tmp_path / "names").write_bytes(b"customer-0\n\xff\n")
+    ended = sendwise("erase", "--data", data, "--subject-file", tmp_path / "names")
+    assert ended.code == 2
+    assert "not UTF-8 at byte 11" in " ".join(ended.err.replace("│", " ").split())
+    assert sendwise("ledger", "--data", data, "--format", "json").json["decisions_erased"] == 0
+
+
 def test_what_was_stopped_is_finished(
     sendwise: Sendwise, data: Path, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,11 @@
 """Backups of a living log: whole, checked, and honest about who was erased since."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from decisionlog import (
     erasure,
 )
 from decisionlog.backup import LOG_FILE, MANIFEST, backup, bytes_to_copy
+from decisionlog.directories import appearing
 from decisionlog.removal import LAST_ID
 from decisionlog.restore import Restored, read_manifest, restore
 from decisionlog.tables import ID_BYTES, Table
@@ -33,6 +37,8 @@ from tests.decisionlog.test_erasure import (
     opened,
     proposal,
 )
+
+CONTEXT = get_context("forkserver")
 
 
 @pytest.fixture
@@ -253,3 +259,21 @@ def test_a_failed_backup_leaves_nothing(log: DecisionLog, tmp_path: Path) -> Non
         with pytest.raises(ZeroDivisionError):
             backup(log.store, tmp_path / "backup", NOW_MS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_what_a_killed_backup_left_is_removed(log: DecisionLog, tmp_path: Path) -> None:
+    """The next one beside it removes it, and leaves alone what another one is filling."""
+    killed = CONTEXT.Process(target=_killed_backup, args=(tmp_path / "backup",))
+    killed.start()
+    killed.join()
+    assert len(list(tmp_path.glob(".backup.*"))) == 1
+    with appearing(tmp_path / "filling") as filling:
+        backup(log.store, tmp_path / "another", NOW_MS)
+        assert filling.exists()
+        assert not list(tmp_path.glob(".backup.*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "data", "filling"]
+
+
+def _killed_backup(target: Path) -> None:
+    with appearing(target):
+        os.kill(os.getpid(), signal.SIGKILL)
