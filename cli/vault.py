@@ -58,14 +58,16 @@ def rekey(
 
 
 def _unneeded(ring: Path, data: Path, done: Rekeyed) -> list[dict[str, Any]]:
-    """The keys of the ring that no record needs: all but one, if the whole log was sealed anew."""
+    """The older keys of the ring that no record needs, whichever run made it so."""
     if done.unreadable or not ring.exists():
         return []
-    keys = load_ring(ring, data_directory=data)
+    ids = [key.key_id for key in load_ring(ring, data_directory=data)]
+    # Keys behind the one that seals are yet to be used.
+    older = ids[: ids.index(done.key_id)] if done.key_id in ids else []
     return [
-        {"line": number, "key": key.key_id.hex()}
-        for number, key in enumerate(keys, start=1)
-        if key.key_id in done.forgotten
+        {"line": number, "key": key_id.hex()}
+        for number, key_id in enumerate(older, start=1)
+        if key_id not in done.needed
     ]
 
 
@@ -77,11 +79,14 @@ def _say(facts: dict[str, Any]) -> None:
         else f"{facts['unreadable']:,} of {facts['rows']:,} records are damaged and stay as they "
         "are, with their keys: sendwise check-log lists them"
     )
-    for each in facts["unneeded_keys"]:
+    unneeded = facts["unneeded_keys"]
+    for each in reversed(unneeded):  # from below: the lines above keep their numbers
         line(
             f"no record needs the key {each['key']} any more: delete line {each['line']} of "
             f"{facts['key_ring']} when no backup needs it either"
         )
+    if len(unneeded) > 1:
+        line("delete them in this order, from below: each that goes moves those after it")
 
 
 def migrate(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:

@@ -38,8 +38,6 @@ def seal_under(transaction: Transaction, key_id: bytes) -> None:
     transaction.put(Table.META, _KEYS, seal(b"".join([*others, key_id])))
 
 
-def forget_others(transaction: Transaction) -> tuple[bytes, ...]:
-    """Note that no row is sealed but under the key that seals now; return the ids of the others."""
-    *others, newest = record_keys(transaction)
-    transaction.put(Table.META, _KEYS, seal(newest))
-    return tuple(others)
+def forget_others(transaction: Transaction) -> None:
+    """Note that no row is sealed but under the key that seals now."""
+    transaction.put(Table.META, _KEYS, seal(record_keys(transaction)[-1]))

@@ -35,8 +35,8 @@ class Rekeyed:
     """Of them, sealed anew."""
     unreadable: int
     """Of them, damaged, so that they stay as they are."""
-    forgotten: tuple[bytes, ...]
-    """Ids of keys that no row needs any more; none if a row is unreadable."""
+    needed: tuple[bytes, ...]
+    """Ids of the keys that rows may be sealed under now; all of before if a row is unreadable."""
 
 
 def rows_to_read(store: Store) -> int:
@@ -68,8 +68,11 @@ def rekey(store: Store, on_progress: OnProgress | None = None) -> Rekeyed:
         rows += len(keys)
         if on_progress:
             on_progress(len(keys))
-    forgotten = () if unreadable else _forget(store, key_id)
-    return Rekeyed(key_id, rows, rewritten, unreadable, forgotten)
+    if not unreadable:
+        _forget(store, key_id)
+    with store.read() as transaction:
+        needed = record_keys(transaction)
+    return Rekeyed(key_id, rows, rewritten, unreadable, needed)
 
 
 def _tables() -> list[Table]:
@@ -108,9 +111,8 @@ def _seal_again(transaction: WriteTransaction, table: Table, key: bytes) -> bool
     return True
 
 
-def _forget(store: Store, key_id: bytes) -> tuple[bytes, ...]:
+def _forget(store: Store, key_id: bytes) -> None:
     """Forget all keys but one, unless another one seals since."""
     with store.write() as transaction:
-        if sealing_key(transaction) != key_id or len(record_keys(transaction)) == 1:
-            return ()
-        return forget_others(transaction)
+        if sealing_key(transaction) == key_id and len(record_keys(transaction)) > 1:
+            forget_others(transaction)

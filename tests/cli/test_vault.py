@@ -42,6 +42,18 @@ def test_the_words_say_which_key_may_go(sendwise: Sendwise, data: Path) -> None:
     assert f"delete line 1 of {data}.ring when no backup needs it either" in said
 
 
+def test_keys_that_may_go_are_told_again(sendwise: Sendwise, data: Path) -> None:
+    """Also by a run that only finds what one before has done; the lowest line of the file first."""
+    keys = [
+        sendwise("rekey", "--new-key", "--data", data, "--format", "json").json["key"]
+        for _ in range(3)
+    ]
+    again = sendwise("rekey", "--data", data, "--format", "json").json
+    assert again["unneeded_keys"] == [{"line": 1, "key": keys[0]}, {"line": 2, "key": keys[1]}]
+    said = sendwise("rekey", "--data", data).out
+    assert said.index("delete line 2") < said.index("delete line 1") < said.index("in this order")
+
+
 @pytest.mark.parametrize("command", ["verify", "ledger", "audit", "rekey", "train", "evaluate"])
 def test_without_its_ring_an_encrypted_log_is_refused(
     sendwise: Sendwise, data: Path, command: str

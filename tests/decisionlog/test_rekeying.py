@@ -60,7 +60,7 @@ def test_all_records_are_sealed_under_the_newest_key(
         seen: list[int] = []
         done = rekey(log.store, seen.append)
         assert (done.rewritten, done.rows, sum(seen), done.unreadable) == (rows, rows, rows, 0)
-        assert done.forgotten == tuple(key.key_id for key in before)
+        assert done.needed == (NEW.key_id,)
         assert keys_of(log) == {NEW.key_id}
     with open_log(tmp_path, Ring(NEW), read_only=True) as log:
         assert list(log.scan()) == found
@@ -111,7 +111,7 @@ def test_another_process_takes_the_new_key_up_at_once(tmp_path: Path) -> None:
             value = transaction.stored(Table.DECISIONS, b"\xff" * 16)
         assert value is not None
         assert key_id_of(value) == NEW.key_id
-        assert rekey(log.store).forgotten == (OLD.key_id,)
+        assert rekey(log.store).needed == (NEW.key_id,)
 
 
 def test_a_damaged_record_keeps_its_key(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_damaged_record_keeps_its_key(tmp_path: Path) -> None:
         with log.store._environment.begin(write=True) as raw:
             raw.put(DECISION.decision_id, spoiled, db=log.store.tables[Table.DECISIONS])
         done = rekey(log.store)
-        assert (done.unreadable, done.forgotten) == (1, ())
+        assert (done.unreadable, done.needed) == (1, (OLD.key_id, NEW.key_id))
         with log.store.read() as transaction:
             assert transaction.stored(Table.DECISIONS, DECISION.decision_id) == spoiled
             assert record_keys(transaction) == (OLD.key_id, NEW.key_id)
