@@ -1,9 +1,9 @@
 """Reads many rows at once, for those who decode them in bulk."""
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from operator import itemgetter
+from itertools import accumulate, chain, takewhile
 from typing import Final
 
 from decisionlog.store import ReadTransaction, Store
@@ -17,8 +17,57 @@ as long as it has one."""
 
 _IDS: Final = 1 << 8 * ID_BYTES
 
-Rows = list[tuple[bytes, bytes]]
-"""Keys and values in plain form, in the order of the keys."""
+
+class Rows:
+    """Rows of a table in plain form, in the order of their keys, joined as they come.
+
+    The objects of hundreds of rows are given up before the next ones are made, so that they take
+    the same memory, which the processor has at hand.
+    """
+
+    def __init__(self, blocks: Iterable[list[tuple[bytes, bytes]]] = ()) -> None:
+        """Join what there is."""
+        self.sizes = array("q")
+        """Of each key and, after it, of its value."""
+        self.last_key = b""
+        self._parts: list[bytes] = []
+        self._ends: list[int] = []
+        self.add(blocks)
+
+    def __len__(self) -> int:
+        return len(self.sizes) // 2
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, place: int) -> tuple[bytes, bytes]:
+        """Return the key and the value of a row."""
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        if not self._ends:
+            self._ends = list(accumulate(self.sizes))
+        data, begin = self.data, self._ends[2 * place]
+        return data[begin - self.sizes[2 * place] : begin], data[begin : self._ends[2 * place + 1]]
+
+    @property
+    def data(self) -> bytes:
+        """Keys and values, joined."""
+        if len(self._parts) != 1:
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
+
+    def add(self, blocks: Iterable[list[tuple[bytes, bytes]]]) -> None:
+        """Join the rows that follow."""
+        self._ends = []
+        for block in blocks:
+            flat = list(chain.from_iterable(block))
+            self._parts.append(b"".join(flat))
+            self.sizes.extend(map(len, flat))
+            self.last_key = block[-1][0]
+
+    def before(self, end: bytes) -> "Rows":
+        """Return the rows whose keys are below an end."""
+        return Rows([[row] for row in takewhile(lambda row: row[0] < end, self)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +110,33 @@ def _slice(
 ) -> tuple[RawSlice, bytes | None]:
     """Return a slice, and where the next one begins; None if nothing is left."""
     slice_size, reports_max = sizes
-    decisions = transaction.rows(Table.DECISIONS, start, until, slice_size)
+    decisions = Rows(transaction.blocks(Table.DECISIONS, start, until, slice_size))
     is_last = len(decisions) < slice_size
-    end = until if is_last else _following(decisions[-1][0])
-    deliveries = _reports(transaction, Table.DELIVERIES, start, end, reports_max)
-    rewards = _reports(transaction, Table.REWARDS, start, end, reports_max)
-    for rows, is_cut in (deliveries, rewards):
-        if is_cut:  # reports on the last id are missing: it begins the next slice
-            cut = rows[-1][0][:ID_BYTES]
-            end, is_last = cut if end is None else min(cut, end), False
-    found = RawSlice(_before(decisions, end), _before(deliveries[0], end), _before(rewards[0], end))
-    return found, None if is_last else end
+    end = until if is_last else _following(decisions.last_key)
+    deliveries, is_first_cut = _reports(transaction, Table.DELIVERIES, start, end, reports_max)
+    rewards, is_second_cut = _reports(transaction, Table.REWARDS, start, end, reports_max)
+    # Where they are cut, reports on the last id are missing: it begins the next slice.
+    cuts = [deliveries.last_key[:ID_BYTES]] * is_first_cut
+    cuts += [rewards.last_key[:ID_BYTES]] * is_second_cut
+    if not cuts:
+        return RawSlice(decisions, deliveries, rewards), None if is_last else end
+    end = min(cuts)
+    return RawSlice(decisions.before(end), deliveries.before(end), rewards.before(end)), end
 
 
 def _reports(
     transaction: ReadTransaction, table: Table, start: bytes, end: bytes | None, most: int
 ) -> tuple[Rows, bool]:
     """Return reports from `start` on, of one id more than can be whole if they are cut."""
-    rows = transaction.rows(table, start, end, most)
+    rows = Rows(transaction.blocks(table, start, end, most))
     full = most
     while len(rows) == full:
-        if rows[-1][0][:ID_BYTES] > start[:ID_BYTES]:
+        if rows.last_key[:ID_BYTES] > start[:ID_BYTES]:
             return rows, True
         # All are on one id, and have to come together.
-        rows += transaction.rows(table, rows[-1][0] + b"\0", end, full)
+        rows.add(transaction.blocks(table, rows.last_key + b"\0", end, full))
         full *= 2
     return rows, False
-
-
-def _before(rows: Rows, end: bytes | None) -> Rows:
-    return rows if end is None else rows[: bisect_left(rows, end, key=itemgetter(0))]
 
 
 def _following(decision_id: bytes) -> bytes:

@@ -162,10 +162,10 @@ class ReadTransaction:
             return NoRows()
         return self._transaction.cursor(self._tables[table])
 
-    def rows(
+    def blocks(
         self, table: Table, start: bytes, until: bytes | None, limit: int
-    ) -> list[tuple[bytes, bytes]]:
-        """Return the keys and values of a stretch of a table, in the order of the keys.
+    ) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield the keys and values of a stretch of a table, in the order of the keys, by hundreds.
 
         Args:
             table: Where to read.
@@ -174,23 +174,24 @@ class ReadTransaction:
             limit: The most rows.
         """
         if table not in self._tables:
-            return []
+            return
         cursor = self._transaction.cursor(self._tables[table])
-        if not cursor.set_range(start):
-            return []
-        found: list[tuple[bytes, bytes]] = []
-        rest = cursor.iternext()
-        # Looking at each key would take as long as reading: what is read too much is cut off.
-        while len(found) < limit and (until is None or not found or found[-1][0] < until):
-            block = list(islice(rest, min(_BLOCK_ROWS, limit - len(found))))
-            if not block:
-                break
-            found += block
-        if until is not None:
-            del found[bisect_left(found, until, key=itemgetter(0)) :]
-        if not is_encrypted(self):
-            return found
-        return [(key, self._store.sealer.open(table, key, stored)) for key, stored in found]
+        rest = cursor.iternext() if cursor.set_range(start) else iter(())
+        is_plain = not is_encrypted(self)
+        is_last = False
+        while not is_last:
+            block = list(islice(rest, min(_BLOCK_ROWS, limit)))
+            limit -= len(block)
+            is_last = not block or limit == 0
+            # Looking at each key would take as long as reading: what is read too much is cut off.
+            if until is not None and block and block[-1][0] >= until:
+                del block[bisect_left(block, until, key=itemgetter(0)) :]
+                is_last = True
+            if block:
+                yield block if is_plain else self._opened(table, block)
+
+    def _opened(self, table: Table, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        return [(key, self._store.sealer.open(table, key, stored)) for key, stored in rows]
 
     def count(self, table: Table) -> int:
         """Return the number of rows."""

@@ -1,8 +1,7 @@
 """Turns the rows of a slice into columns; what is unusual goes through the codec, row by row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final, TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from replay.bulk.kernels import (
     Table,
     read_decisions,
     read_deliveries,
+    read_ids,
     read_rewards,
 )
 from replay.bulk.texts import Texts
@@ -73,14 +73,14 @@ class Reports:
 
 
 class _Values:
-    """Stored values of a slice, joined."""
+    """Stored values of a slice."""
 
     def __init__(self, rows: Rows, dtype: "np.dtype[np.void]") -> None:
-        keys, values = list(map(itemgetter(0), rows)), list(map(itemgetter(1), rows))
-        self.buffer = np.frombuffer(b"".join(values), np.uint8)
-        self.bounds = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, values), np.int64, len(rows)), out=self.bounds[1:])
-        self.ids = _ids(keys)
+        sizes = np.array(rows.sizes, np.int64)
+        self.buffer = np.frombuffer(rows.data, np.uint8)
+        self.bounds = np.cumsum(sizes)
+        self.ids = np.zeros(len(rows) * ID_BYTES, np.uint8)
+        read_ids(self.buffer, self.bounds, sizes, self.ids)
         self.out: Table = np.zeros(len(rows), dtype)
         self.kept = np.ones(len(rows), np.bool_)
 
@@ -101,9 +101,10 @@ class _Values:
 
     def numbers(self, texts: Texts, text: str, where: NDArray[np.bool_]) -> Ints:
         """Numbers of a text that the kernels found in some of the rows."""
-        found, rows = np.zeros(len(self.out), np.int64), self.out[where]
+        found = np.zeros(len(self.out), np.int64)
+        starts, sizes = self.out[f"{text}_at"][where], self.out[f"{text}_size"][where]
         try:
-            found[where] = texts.numbers(self.buffer, rows[f"{text}_at"], rows[f"{text}_size"])
+            found[where] = texts.numbers(self.buffer, starts, sizes)
         except UnicodeDecodeError:
             self.out["ok"] = False  # the codec says which of them it is
         return found
@@ -185,14 +186,6 @@ def rewards(rows: Rows, names: Texts, on_damage: OnDamage) -> Reports:
 def _reports(values: _Values, name: Ints) -> Reports:
     kept = values.kept
     return Reports(values.kept_ids(), values.out[kept], name[kept], np.flatnonzero(kept))
-
-
-def _ids(keys: Sequence[bytes]) -> Bytes:
-    """The ids that keys begin with, joined."""
-    if not keys:
-        return np.zeros(0, np.uint8)
-    whole = np.frombuffer(b"".join(keys), np.uint8)
-    return whole.reshape(len(keys), -1)[:, :ID_BYTES].ravel()
 
 
 def _gathered(buffer: Bytes, starts: Ints) -> Bytes:

@@ -228,7 +228,7 @@ def _stage(buffer: Bytes, at: int, end: int) -> tuple[float, int, bool]:
 @compiled
 def _decision(buffer: Bytes, bounds: Ints, ids: Bytes, row: int, out: Table) -> bool:
     """Reads one decision; tells whether it is what was expected."""
-    at, end = bounds[row], bounds[row + 1]
+    at, end = bounds[2 * row], bounds[2 * row + 1]
     if not _is_whole(buffer, at, end):
         return False
     at += _HEADER
@@ -275,12 +275,28 @@ def _decision(buffer: Bytes, bounds: Ints, ids: Bytes, row: int, out: Table) -> 
 
 
 @compiled
+def read_ids(buffer: Bytes, bounds: Ints, sizes: Ints, ids: Bytes) -> None:
+    """Copies the ids that keys begin with.
+
+    Args:
+        buffer: holds keys and values in turns.
+        bounds: where each key and each value ends.
+        sizes: of each key and each value.
+        ids: gets 16 bytes for each row, joined; what a key lacks stays as it is.
+    """
+    for row in range(len(ids) // _ID):
+        begin = bounds[2 * row] - sizes[2 * row]
+        for place in range(min(sizes[2 * row], _ID)):
+            ids[row * _ID + place] = buffer[begin + place]
+
+
+@compiled
 def read_decisions(buffer: Bytes, bounds: Ints, ids: Bytes, out: Table) -> None:
     """Reads decisions.
 
     Args:
-        buffer: their stored values, joined.
-        bounds: where each begins, and where the last one ends.
+        buffer: holds their stored values.
+        bounds: where each begins and ends.
         ids: their keys, joined.
         out: a row of `DECISION` for each, of zeros.
     """
@@ -310,7 +326,7 @@ def _delivery(buffer: Bytes, at: int, end: int, ids: Bytes, row: int, out: Table
 def read_deliveries(buffer: Bytes, bounds: Ints, ids: Bytes, out: Table) -> None:
     """Reads deliveries; `ids` are the decisions' ids, `out` rows of `REPORT`."""
     for row in range(len(out)):
-        at, end = bounds[row], bounds[row + 1]
+        at, end = bounds[2 * row], bounds[2 * row + 1]
         is_whole = _is_whole(buffer, at, end)
         out[row].ok = is_whole and _delivery(buffer, at + _HEADER, end, ids, row, out)
 
@@ -339,6 +355,6 @@ def _reward(buffer: Bytes, at: int, end: int, ids: Bytes, row: int, out: Table) 
 def read_rewards(buffer: Bytes, bounds: Ints, ids: Bytes, out: Table) -> None:
     """Reads rewards; `ids` are the decisions' ids, `out` rows of `REPORT`."""
     for row in range(len(out)):
-        at, end = bounds[row], bounds[row + 1]
+        at, end = bounds[2 * row], bounds[2 * row + 1]
         is_whole = _is_whole(buffer, at, end)
         out[row].ok = is_whole and _reward(buffer, at + _HEADER, end, ids, row, out)

@@ -159,7 +159,7 @@ class Log:
     def damage(self, table: Table, number: int, value: bytes) -> None:
         """Overwrite what is stored on a decision with something else."""
         with self.log.store.write() as transaction:
-            for key, _ in transaction.rows(table, decision_id(number), None, 1):
+            for ((key, _),) in list(transaction.blocks(table, decision_id(number), None, 1)):
                 transaction.put(table, key, value)
 
     def plainly(self) -> tuple[list[Found], Counter[str], list[tuple[str, bytes]]]:
