@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from decisionlog.directories import FileFacts, appearing, copied, sync_all
+from decisionlog.readers import LOCK_FILE
 from decisionlog.schema import fingerprint
 from decisionlog.store import DATA_FILE, Store
 from decisionlog.tables import Table
@@ -98,7 +99,7 @@ def _decisions(store: Store, scratch: Path) -> int:
         copy.open_tables()
         with copy.read() as transaction:
             found = transaction.count(Table.DECISIONS)
-    (scratch / "log" / "lock.mdb").unlink(missing_ok=True)
+    (scratch / "log" / LOCK_FILE).unlink(missing_ok=True)
     return found
 
 

@@ -10,7 +10,7 @@ import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -28,6 +28,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
 )
+from decisionlog.readers import set_aside
 from decisionlog.record_keys import is_encrypted, sealing_key
 from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
 
@@ -423,6 +424,8 @@ class Store:
             raise LogMissing(self.directory)
         if not self.read_only:
             self._path.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
+        with suppress(OSError) if self.read_only else nullcontext():
+            set_aside(self._path, _MAX_READERS)
         # LMDB keeps the size in the file, and takes it from there for 0. A larger one than that of
         # others could let the file grow beyond what they have mapped.
         usual = 0 if is_there else DEFAULT_MAP_SIZE_BYTES

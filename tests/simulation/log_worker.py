@@ -8,10 +8,12 @@ import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Barrier
 
 from decisionlog import (
     ContactRefused,
@@ -27,6 +29,7 @@ from decisionlog import (
     erasure,
 )
 from decisionlog.store import Store
+from decisionlog.tables import Table
 from tests.decisionlog.samples import (
     CONTACT,
     DECISION,
@@ -40,6 +43,8 @@ from tests.simulation import deciding
 MAP_SIZE_BYTES = 64 * 2**20
 REPEATS = 500
 RUSHES = 64
+CROWD = 200
+"""Readers at once: more than LMDB has room for in the first pages of their table."""
 ROOM_BYTES = 120_000
 CAP = 3
 CONTACTS_TRIED = 7
@@ -156,6 +161,25 @@ def fill(directory: Path, first: int) -> None:
         say(f"decision {number}")
 
 
+def crowd(directory: Path, first: int) -> None:
+    """Write until the disk is full, to its last byte; then have many read at once."""
+    with open_log(directory) as log, ThreadPoolExecutor(CROWD) as pool:
+        with suppress(LogFull):
+            for number in count(first):
+                log.record([Proposal(decision(number))])
+        with suppress(OSError), (directory / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(4096)):
+                pass
+        together = Barrier(CROWD)
+
+        def read(_: int) -> int:
+            with log.store.read() as transaction:
+                together.wait()
+                return transaction.count(Table.DECISIONS)
+
+        say(f"read {min(pool.map(read, range(CROWD)))}")
+
+
 ACTS: dict[str, Callable[[Path, int], None]] = {
     "decide": decide,
     "erase": erase,
@@ -163,6 +187,7 @@ ACTS: dict[str, Callable[[Path, int], None]] = {
     "repeat": repeat,
     "read": read,
     "fill": fill,
+    "crowd": crowd,
 }
 
 

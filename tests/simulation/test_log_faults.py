@@ -278,6 +278,15 @@ def test_a_full_disk_is_a_full_log(small_disk: Path) -> None:
         assert log.record([Proposal(offered)]) == [offered]
 
 
+def test_many_read_from_a_full_disk(small_disk: Path) -> None:
+    """Where nothing can be allocated any more, two hundred readers at once still have room."""
+    with worker("crowd", small_disk) as process:
+        (line,) = process.lines()
+        assert process.wait() == 0
+    with open_log(small_disk) as log:
+        assert line == f"read {log.counts().decisions}"
+
+
 def test_a_flipped_byte_in_the_file_is_found(tmp_path: Path, rng: random.Random) -> None:
     """Whichever bit of a stored decision the disk flips, it is named and the others are read."""
     with open_log(tmp_path) as log:
