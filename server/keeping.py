@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from decisionlog import DecisionLog, erasure
+from decisionlog import DecisionLog, Tombstone, erasure
 from decisionlog.upkeep import Limits, Upkeep
 from policy.catalog import Catalog
 from policy.contact_rules import reach_ms
@@ -71,6 +71,7 @@ class Keeper:
         self._is_busy = False
         self._is_sweeping = False
         self._was_too_large = False
+        self._unfinished: set[Tombstone] = set()
 
     def stop(self) -> None:
         """Ends it after the present slice."""
@@ -91,8 +92,20 @@ class Keeper:
         self._warn_if_too_large()
         if not self._is_sweeping and monotonic() - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = monotonic()
+            self._finish_stale()
             self._upkeep.begin_sweep()
         self._is_sweeping = self._upkeep.sweep()
+
+    def _finish_stale(self) -> None:
+        """Finishes erasures that another worker began, if it has not done so for a whole sweep.
+
+        It may have been killed. If it is still at it, the two do the same, and count it once.
+        """
+        found = {one for one in erasure.tombstones(self._log.store) if not one.is_complete}
+        if found & self._unfinished:
+            self._finish()
+            found = set()
+        self._unfinished = found
 
     def _finish(self) -> None:
         for found in erasure.finish(self._log.store).values():

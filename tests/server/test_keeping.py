@@ -132,6 +132,27 @@ def test_a_keeper_finishes_what_was_stopped(
     assert service.log.counts().decisions == 19
 
 
+def test_a_keeper_finishes_what_another_worker_left(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure that a killed worker began is finished without a start of the server.
+
+    One that was begun just now is left to its worker.
+    """
+    live(service, 1)
+    monkeypatch.setattr("server.keeping.SWEEP_SECONDS", 0.0)
+    keeper = Keeper(service.log, settings_of(service), service.current, service.clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure, "_remove_group", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            erasure.erase(service.log.store, [KEYS.pseudonym("0-0")], service.clock())
+    keeper.tick()
+    assert service.log.counts().decisions == 20
+    keeper.tick()
+    assert all(each.is_complete for each in erasure.tombstones(service.log.store))
+    assert service.log.counts().decisions == 19
+
+
 def test_retention_shorter_than_the_rules_is_refused(tmp_path: Path) -> None:
     """A server does not start that would forget what its caps count; nothing is made."""
     file = tmp_path / "catalog.toml"
