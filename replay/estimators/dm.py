@@ -17,5 +17,5 @@ class Dm(MeanEstimator):
 
     name = "dm"
     needs = ("v_target",)
-    method = "mean of modelled values; Student's t, without the model's own error"
+    method = "mean of modelled values, without the model's own error; Student's t, rows independent"
     score = ModelValue()

@@ -7,13 +7,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from replay.columns import Reward, Weight, WeightedReward
-from replay.estimate import Found
-from replay.estimators.base import Estimator
+from replay.estimators.base import AdaptiveEstimator, ColumnEstimator
+from replay.estimators.linear import Linear
 from replay.statistics import Statistics
 from replay.weight_table import WeightRows, WeightTable
 
 
-class Mle(Estimator):
+class Mle(AdaptiveEstimator):
     """Empirical-likelihood estimator (Karampatziakis, Langford and Mineiro 2020; Owen 2001).
 
     "Empirical Likelihood for Contextual Bandits". Formula: V = sum of q_i * w_i * r_i + m * mean(r)
@@ -31,27 +31,28 @@ class Mle(Estimator):
     """
 
     name = "mle"
-    method = "empirical likelihood; Student's t on its first-order form, rows independent"
+    method = "empirical likelihood, interval of its first-order form; Student's t, rows independent"
     columns = (WeightedReward(), Weight(), Reward())
     parts = (WeightTable,)
 
-    def _found(self, statistics: Statistics) -> Found:
+    def settled(self, statistics: Statistics) -> ColumnEstimator:
+        """Its first-order form around its value: what moves with the rows' means."""
         if not statistics.total(Weight()):
             raise ZeroDivisionError
-        rows = statistics.part(WeightTable).rows()
-        (mean_reward,) = statistics.means([Reward()])
-        value = Fraction(_likeliest(rows, float(mean_reward)))
-        n = statistics.n
-        variance = self._variance(statistics, mean_reward) if n > 1 else Fraction(0)
-        return Found(value, variance, n, self.method)
+        weighted, weight, reward = statistics.means(self.columns)
+        value = Fraction(_likeliest(statistics.part(WeightTable).rows(), float(reward)))
+        factor = _factor(statistics, reward) if statistics.n > 1 else reward
+        terms = {WeightedReward(): Fraction(1), Weight(): -factor}
+        return Linear((self.name, self.method), terms, value - weighted + factor * weight, {})
 
-    def _variance(self, statistics: Statistics, mean_reward: Fraction) -> Fraction:
-        """The larger of the first-order forms' variances."""
-        spread = statistics.covariance(Weight(), Weight())
-        joint = statistics.covariance(WeightedReward(), Weight())
-        factors = [joint / spread if spread else Fraction(0), mean_reward]
-        columns = (WeightedReward(), Weight())
-        return max(statistics.variance(columns, (Fraction(1), -factor)) for factor in factors)
+
+def _factor(statistics: Statistics, mean_reward: Fraction) -> Fraction:
+    """The c of whichever first-order form varies more."""
+    spread = statistics.covariance(Weight(), Weight())
+    joint = statistics.covariance(WeightedReward(), Weight())
+    factors = [joint / spread if spread else Fraction(0), mean_reward]
+    columns = (WeightedReward(), Weight())
+    return max(factors, key=lambda one: statistics.variance(columns, (Fraction(1), -one)))
 
 
 def _likeliest(rows: WeightRows, mean_reward: float) -> float:

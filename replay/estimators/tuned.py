@@ -71,8 +71,8 @@ class _Chosen(MeanEstimator):
         self.score = score
         self.limit = limit
         self.method = (
-            f"mean of scores with λ = {limit:g}, chosen by SLOPE++; "
-            "Student's t without the limit's bias, rows independent"
+            f"mean of scores with λ = {limit:g}, chosen by SLOPE++, without the limit's bias; "
+            "Student's t, rows independent"
         )
 
     @property

@@ -3,7 +3,7 @@
 import math
 import pickle
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -141,6 +141,46 @@ def test_rows_of_a_subject_that_repeat_say_nothing_new(method: Method) -> None:
     once = estimates([sample], settings)
     for name, found in estimates([tripled], settings).items():
         assert found.interval == pytest.approx(once[name].interval, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", [Method.SKEW, Method.DELTA, Method.BOOTSTRAP], ids=str)
+def test_likelihood_estimates_are_clustered_as_well(method: Method) -> None:
+    """`mle` has an interval by subject: wider where rows depend, and the same if they repeat."""
+    sample = log()
+    widths = {}
+    for clustered, rows in product((False, True), (1, 3)):
+        evaluation = Evaluation(["mle"], IntervalSettings(method, clustered=clustered))
+        evaluation.add(part(sample, np.repeat(np.arange(len(sample)), rows)))
+        found = evaluation.result()
+        estimate = found.estimates["mle"]
+        assert estimate is not None
+        widths[clustered, rows] = np.ptp(estimate.interval)
+        assert ("clustered by subject" in estimate.method) is clustered
+        assert "unclustered" not in found.to_json()["intervals"]
+    assert widths[True, 1] > 1.5 * widths[False, 1]
+    assert widths[True, 3] == pytest.approx(widths[True, 1], rel=1e-3)
+
+
+def test_it_is_said_which_intervals_are_not_clustered() -> None:
+    """`weighted_ips` has none by subject; JSON names it, and its method says so."""
+    evaluation = Evaluation(["ips", "weighted_ips"], IntervalSettings(clustered=True))
+    evaluation.add(replace(log(n=200), logger=np.arange(200) % 2))
+    found = evaluation.result().to_json()
+    assert found["intervals"]["clustered"]
+    assert found["intervals"]["unclustered"] == ["weighted_ips"]
+    assert "rows independent" in found["estimates"]["weighted_ips"]["method"]
+
+
+@pytest.mark.parametrize(
+    ("name", "caveat"),
+    [("dm", "without the model's own error"), ("switch_dr", "without the limit's bias")],
+)
+def test_what_an_interval_does_not_hold_is_said(name: str, caveat: str) -> None:
+    """The method's caveat reaches JSON, however the interval is made."""
+    for settings in (IntervalSettings(), IntervalSettings(Method.BOOTSTRAP, clustered=True)):
+        evaluation = Evaluation([name], settings)
+        evaluation.add(log(n=200))
+        assert caveat in evaluation.result().to_json()["estimates"][name]["method"]
 
 
 def test_dependent_rows_have_wider_intervals() -> None:
