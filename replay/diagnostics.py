@@ -9,6 +9,11 @@ from replay.sample import Sample
 from replay.sums import exact_sum
 from replay.verdict import Verdict, WeightSummary, judge
 
+_ROUNDING = 2.0**-51
+"""Relative rounding of a product of three, twice over."""
+_FAR = 1e100
+"""Ratios are cut off here, so that their cubes stay within float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -24,7 +29,9 @@ class Diagnostics:
     """Gathers what a verdict needs; exact, so that chunks and processes merge without a trace."""
 
     def __init__(self) -> None:
-        self.weights = Moments(1)
+        self.weights = Moments(1, triples=[(0, 0, 0)])
+        self.rewards = Moments(1, triples=[(0, 0, 0)])
+        """Of rows with weight."""
         self.max_weight = 0.0
         self.reward_low = math.inf
         self.reward_high = -math.inf
@@ -43,6 +50,7 @@ class Diagnostics:
         self.weights.add(sample.weight)
         self.max_weight = max(self.max_weight, float(sample.weight.max()))
         counted = sample.reward[sample.weight > 0]
+        self.rewards.add(counted)
         self._widen(float(counted.min(initial=math.inf)), float(counted.max(initial=-math.inf)))
         if sample.p_unsupported is not None:
             self.unsupported += exact_sum(sample.p_unsupported)
@@ -51,6 +59,7 @@ class Diagnostics:
     def merge(self, other: "Diagnostics") -> None:
         """Take in what another one has seen."""
         self.weights.merge(other.weights)
+        self.rewards.merge(other.rewards)
         self.max_weight = max(self.max_weight, other.max_weight)
         self._widen(other.reward_low, other.reward_high)
         self.unsupported += other.unsupported
@@ -80,6 +89,7 @@ class Diagnostics:
             unsupported=self._unsupported_share(),
             reward_low=self.reward_low,
             reward_high=self.reward_high,
+            reward_ess=self._reward_size(),
         )
 
     def _mean_and_error(self) -> tuple[Fraction, float]:
@@ -88,6 +98,32 @@ class Diagnostics:
         mean = self.weights.mean(0) if n else Fraction(0)
         variance = self.weights.variance_of_mean((Fraction(1),)) if n > 1 else math.inf
         return mean, math.sqrt(variance)
+
+    def _reward_size(self) -> float | None:
+        """Effective number of rewards; None where none differ.
+
+        The inverse square of the skewness of the mean of w (r - V), by which the error of a t
+        interval goes (Hall 1992, "The Bootstrap and Edgeworth Expansion", section 2.5): so many
+        rare rewards of equal weight lean as much. Weights and rewards are taken as independent,
+        (sum of w^2)^3 / (m (sum of w^3)^2) times that of m unweighted rewards: weights show how
+        much a rare reward could weigh, while the few that came seldom had such a weight.
+        """
+        found = self.rewards
+        if found.n == 0 or self.reward_low == self.reward_high:
+            return None
+        skew = max(abs(found.skew_of_mean((Fraction(1),))) - self._skew_noise(), 0.0)
+        size = Fraction(min(1 / skew**2, found.n) if skew > found.n**-0.5 else found.n)
+        squares, cubes = self.weights.square_total(0), self.weights.cube_total(0)
+        return float(size * squares**3 / (found.n * cubes**2)) if cubes else None
+
+    def _skew_noise(self) -> float:
+        """What rounded cubes can add to the rewards' skewness, where their mean is far from 0."""
+        n = self.rewards.n
+        error = math.sqrt(self.rewards.variance_of_mean((Fraction(1),))) if n > 1 else 0.0
+        if error == 0:
+            return 1.0
+        largest = max(abs(self.reward_low), abs(self.reward_high))
+        return _ROUNDING * n * min(largest / (error * n), _FAR) ** 3
 
     def _unsupported_share(self) -> float | None:
         rows = self.unsupported_rows

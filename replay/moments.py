@@ -74,6 +74,10 @@ class Moments:
         """Sum of the products of two columns."""
         return self.sums.total(self._places[min(one, other), max(one, other)])
 
+    def cube_total(self, index: int) -> Fraction:
+        """Sum of a column's cubes, if that product of three was asked for."""
+        return self._cubes([(index, Fraction(1))])
+
     def mean(self, index: int) -> Fraction:
         """Mean of a column; needs a row."""
         return self.total(index) / self.n
@@ -119,9 +123,10 @@ class Moments:
             return 0.0
         mean = self._total(factors) / self.n
         cubes = self._cubes(factors) - 3 * mean * squares - self.n * mean**3
-        found = float(cubes / (squares * Fraction(root(squares))))
-        # Rounded products leave noise where a tiny spread lies beside a large mean.
-        return min(max(found, -1.0), 1.0)
+        scale = squares * Fraction(root(squares))
+        # Rounded products leave noise where a tiny spread lies beside a large mean, and products
+        # too small for float64 may leave nothing else, of any size.
+        return float(min(max(cubes, -scale), scale) / scale) if scale else 0.0
 
     def _factors(
         self, weights: Sequence[Fraction], indices: Sequence[int] | None

@@ -26,6 +26,11 @@ that round their probabilities to four digits are that far off."""
 MEAN_GAP_REFUSE = 0.05
 """A mean weight that is truly off by 5% means a bias of that order in the value."""
 
+REWARDS_WARN = 6.0
+"""With fewer, intervals of 95% that are corrected for skewness were seen to hold in 93 of 100."""
+REWARDS_REFUSE = 3.0
+"""With fewer, they were seen to hold in 63 to 81 of 100: the heaviest rewards did not come."""
+
 UNSUPPORTED_WARN = 0.001
 """Where the target puts one choice in a thousand beyond the log's reach, say so."""
 UNSUPPORTED_REFUSE = 0.05
@@ -75,6 +80,9 @@ class WeightSummary:
     """Smallest reward of a row with weight; infinite if there is none."""
     reward_high: float
     """Largest reward of a row with weight; minus infinite if there is none."""
+    reward_ess: float | None = None
+    """Effective number of rewards, by their rarity and the weights' heaviness; None if no reward
+    differs."""
 
 
 def judge(summary: WeightSummary) -> tuple[Verdict, tuple[str, ...]]:
@@ -114,7 +122,7 @@ def _findings(summary: WeightSummary) -> Iterator[Finding]:
     if summary.max_weight == 0:
         yield Finding(Verdict.REFUSE, "the target policy takes none of the logged actions")
         return
-    for rule in (_effective_size, _largest_weight, _mean_weight, _support, _rewards):
+    for rule in (_effective_size, _largest_weight, _mean_weight, _support, _rewards, _few_rewards):
         yield from rule(summary)
 
 
@@ -171,6 +179,21 @@ def _rewards(summary: WeightSummary) -> Iterator[Finding]:
             Verdict.WARN,
             f"every reward that counts is {summary.reward_low:g}: their spread is unknown, and "
             "intervals made from it are too narrow",
+        )
+
+
+def _few_rewards(summary: WeightSummary) -> Iterator[Finding]:
+    """Rare rewards under heavy weights: many rows have weight, but few decide the estimate."""
+    if summary.reward_ess is None or summary.ess < ESS_REFUSE:  # too few rows say it all
+        return
+    size = summary.reward_ess
+    verdict = _above(-size, -REWARDS_WARN, -REWARDS_REFUSE)
+    if verdict is not Verdict.OK:
+        yield Finding(
+            verdict,
+            f"rewards so rare under weights so heavy tell as much as {size:.1f} of equal weight; "
+            f"at least {REWARDS_REFUSE:.0f} are needed and {REWARDS_WARN:.0f} are wanted, or "
+            "intervals miss more often than they say",
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.worlds import SHAPES, Shape
 from replay import verdict
 from replay.diagnostics import Diagnosis, Diagnostics
 from replay.histogram import EDGES, Bins, WeightHistogram
@@ -26,10 +27,11 @@ SOUND = WeightSummary(
     unsupported=None,
     reward_low=0.0,
     reward_high=1.0,
+    reward_ess=40.0,
 )
 
 
-def changed(**values: float) -> WeightSummary:
+def changed(**values: float | None) -> WeightSummary:
     """A sound summary but for some values."""
     kept = {name: getattr(SOUND, name) for name in WeightSummary.__slots__}
     return WeightSummary(**{**kept, **values})
@@ -137,6 +139,59 @@ def test_rewards_without_weight_do_not_count() -> None:
     assert "every reward that counts is 0" in " ".join(found.reasons)
 
 
+def test_rewards_of_equal_weight_are_counted() -> None:
+    """Nine equal clicks among many rows of one weight are nine, but for their own rate."""
+    n, clicks = 10_000, 9
+    found = diagnosed(weighing([1.0] * n, reward=[1.0] * clicks + [0.0] * (n - clicks)))
+    assert found.summary.reward_ess == pytest.approx(clicks, rel=0.01)
+    assert (found.verdict, found.reasons) == (Verdict.OK, ())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e50, -1e-9])
+def test_the_effective_number_of_rewards_follows_its_formula(scale: float) -> None:
+    """It is made from third moments, of weights about 0 and of rewards that count about theirs."""
+    generator = np.random.default_rng(4)
+    weights = np.append(np.zeros(50), np.exp(generator.normal(size=400)))
+    rewards = np.where(generator.uniform(size=450) < 0.1, generator.uniform(size=450), 0.0)
+    found = diagnosed(weighing(weights.tolist(), reward=(scale * rewards + scale).tolist()))
+    used = weighing(weights.tolist()).weight
+    away = rewards[50:] - rewards[50:].mean()
+    alone = np.sum(away**2) ** 3 / np.sum(away**3) ** 2
+    expected = alone * np.sum(used**2) ** 3 / np.sum(used**3) ** 2 / 400
+    assert found.summary.reward_ess == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_heaviest_weights_leave_no_overflow() -> None:
+    """Weights and rewards at the ends of what is allowed are counted all the same."""
+    p_log = np.array([1e-60, 1e-60, 1.0])
+    sample = Sample(np.array([1e60, 0.0, 0.0]), p_log, np.ones(3))
+    assert diagnosed(sample).summary.reward_ess == pytest.approx(2.0, rel=1e-9)
+
+
+def test_rewards_far_from_zero_are_not_suspected() -> None:
+    """A shift so large that cubes round away all skewness makes no log unsound."""
+    reward = 1e7 + np.arange(2_000.0) % 2
+    found = diagnosed(weighing([1.0] * 2_000, reward=reward.tolist()))
+    assert (found.verdict, found.reasons) == (Verdict.OK, ())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rare_clicks_under_heavy_weights_are_refused(seed: int) -> None:
+    """Where every interval misses one truth in three, since the heaviest clicks did not come."""
+    shape = Shape(n=3_000, base=-5.0, sharpness=2.2)
+    found = diagnosed(shape.draw(np.random.default_rng(seed)).sample)
+    assert found.verdict is Verdict.REFUSE
+    assert "rewards so rare under weights so heavy" in found.reasons[0]
+
+
+@pytest.mark.parametrize("name", ["binary", "rare", "heavy weights", "clustered"])
+def test_sound_shapes_have_rewards_enough(name: str) -> None:
+    """The shapes of the coverage study, on which intervals hold, are not suspected."""
+    for seed in range(5):
+        found = diagnosed(SHAPES[name].draw(np.random.default_rng(seed)).sample)
+        assert not any("rewards so rare" in reason for reason in found.reasons)
+
+
 def test_missing_support_is_measured() -> None:
     """The target's mass beyond the log's reach is averaged over the rows that state it."""
     n = 400
@@ -171,9 +226,13 @@ def test_missing_support_is_measured() -> None:
         ({"unsupported": 0.01}, Verdict.WARN),
         ({"unsupported": 0.06}, Verdict.REFUSE),
         ({"reward_low": 1.0}, Verdict.WARN),
+        ({"reward_ess": None}, Verdict.OK),
+        ({"reward_ess": verdict.REWARDS_WARN}, Verdict.OK),
+        ({"reward_ess": verdict.REWARDS_WARN - 0.1}, Verdict.WARN),
+        ({"reward_ess": verdict.REWARDS_REFUSE - 0.1}, Verdict.REFUSE),
     ],
 )
-def test_each_rule_has_its_thresholds(values: dict[str, float], expected: Verdict) -> None:
+def test_each_rule_has_its_thresholds(values: dict[str, float | None], expected: Verdict) -> None:
     """Each number leads to its verdict, with a reason unless all is well."""
     found, reasons = judge(changed(**values))
     assert found is expected
