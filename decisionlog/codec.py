@@ -1,36 +1,17 @@
 """Turns decisions, deliveries, rewards and requests into stored bytes and back.
 
-This module, `decision_payload` and `contact_codec` are the only ones here that know the generated
-code. Payloads are protobuf messages with every field in the order of its number and every mapping
-sorted, so equal records are equal bytes; `sealing` says what surrounds them.
+This module, `decision_payload`, `decision_parts` and `contact_codec` are the only ones here that
+know the generated code. Payloads are protobuf messages with every field in the order of its number
+and every mapping sorted, so equal records are equal bytes; `sealing` says what surrounds them.
 """
 
 import struct
-from collections.abc import Iterable, Mapping
 from typing import Final
 
-from decisionlog.caches import SizedCache
-from decisionlog.decision_payload import (
-    FIRST,
-    IDS,
-    SECOND,
-    TREE_SIZE_MAX,
-    TREES_SIZE_MAX,
-    decision_payload,
-    tree_size,
-)
+from decisionlog.decision_parts import decision_of
+from decisionlog.decision_payload import FIRST, IDS, SECOND, decision_payload
 from decisionlog.errors import DamagedRecord, InvalidRecord
-from decisionlog.records import (
-    Decision,
-    Delivery,
-    DeliveryStatus,
-    FeatureValue,
-    Grid,
-    OfferNode,
-    Reward,
-    Stage,
-    Tree,
-)
+from decisionlog.records import Decision, Delivery, DeliveryStatus, Reward
 from decisionlog.sealing import check_id, decoded, encoded, seal, unseal
 from decisionlog.tables import ID_BYTES, Table, report_key
 from sendwise.log.v1 import records_pb2 as pb
@@ -150,74 +131,12 @@ def _check_decision(decision: Decision) -> None:
 
 
 def _decision(payload: bytes) -> Decision:
-    record = pb.DecisionRecord.FromString(payload)
-    decision = Decision(
-        decision_id=record.decision_id,
-        subject=record.subject,
-        request_digest=record.request_digest,
-        arm=record.arm,
-        policy_version=record.policy_version,
-        catalog_version=record.catalog_version,
-        time_zone=record.time_zone,
-        priority=record.priority,
-        no_send_reason=record.no_send_reason,
-        features=_features(record.features),
-        offer_features={o.offer: _features(o.features) for o in record.offer_features},
-        grid=_grid(record.grid),
-        tree=_tree(record.tree.SerializeToString(deterministic=True)),
-        stages=tuple([Stage(tuple(stage.pmf), stage.chosen) for stage in record.stages]),
-    )
+    decision = decision_of(payload)
     try:
         _check_decision(decision)
     except InvalidRecord as error:
         raise ValueError(error.problem) from error
     return decision
-
-
-def _features(messages: Iterable[pb.FeatureValue]) -> Mapping[str, FeatureValue]:
-    return {message.name: _feature_value(message) for message in messages}
-
-
-def _feature_value(message: pb.FeatureValue) -> FeatureValue:
-    field = message.WhichOneof("value")
-    if field == "number":
-        return message.number
-    if field == "category":
-        return message.category
-    if field == "flag":
-        return message.flag
-    raise ValueError(f"feature {message.name!r} has no value")
-
-
-def _grid(message: pb.Grid) -> Grid:
-    return Grid(
-        start_ms=message.start_ms,
-        step_ms=message.step_ms,
-        earliest_ms=message.earliest_ms,
-        local_minutes=tuple(message.local_minutes),
-    )
-
-
-def _new_tree(serialised: bytes) -> Tree:
-    """Return the tree of a serialised `EligibleTree`."""
-    message = pb.EligibleTree.FromString(serialised)
-    offers, channels = tuple(message.offers), tuple(message.channels)
-    masks = [int.from_bytes(mask, "little") for mask in message.window_masks]
-    return tuple([_offer_node(offers[node.offer], node, channels, masks) for node in message.nodes])
-
-
-def _offer_node(
-    offer: str, node: pb.OfferNode, channels: tuple[str, ...], masks: list[int]
-) -> OfferNode:
-    return offer, tuple([(channels[c.channel], masks[c.window_mask]) for c in node.channels])
-
-
-_tree: Final = SizedCache(
-    _new_tree,
-    lambda _, tree: tree_size(tree),
-    entry_max=TREE_SIZE_MAX,
-    total_max=TREES_SIZE_MAX,
-)
 
 
 def delivery_message(delivery: Delivery) -> pb.DeliveryRecord:

@@ -19,9 +19,10 @@ from decisionlog.codec import (
     encode_reward,
 )
 from decisionlog.errors import DamagedRecord, InvalidRecord
-from decisionlog.records import Decision, Delivery, DeliveryStatus, Reward, Stage
+from decisionlog.records import Decision, Delivery, DeliveryStatus, FeatureValue, Reward, Stage
 from decisionlog.sealing import MAX_PAYLOAD_BYTES, seal, unseal
 from decisionlog.tables import Table, report_key
+from sendwise.log.v1 import parts_pb2 as parts_pb
 from sendwise.log.v1 import records_pb2 as pb
 from tests.decisionlog import samples
 
@@ -173,6 +174,36 @@ def test_a_feature_without_a_value_is_damage() -> None:
     message.features.add(name="empty")
     with pytest.raises(DamagedRecord, match="'empty' has no value"):
         decode_decision(samples.DECISION.decision_id, seal(message.SerializeToString()))
+
+
+def test_half_a_probability_is_damage() -> None:
+    """Probabilities that do not take eight bytes each are refused."""
+    payload = unseal(Table.DECISIONS, b"", encode_decision(samples.DECISION))
+    parts = parts_pb.DecisionParts.FromString(payload)
+    parts.stages[0].pmf += b"\0"
+    with pytest.raises(DamagedRecord, match="no whole number of probabilities"):
+        decode_decision(samples.DECISION.decision_id, seal(parts.SerializeToString()))
+
+
+def test_parts_have_the_fields_of_the_record() -> None:
+    """What readers take apart has every field of what writers put together, by number and name."""
+    views = (
+        (pb.DecisionRecord, parts_pb.DecisionParts),
+        (pb.Grid, parts_pb.GridParts),
+        (pb.Stage, parts_pb.StageParts),
+    )
+    for whole, view in views:
+        names = {field.number: field.name for field in whole.DESCRIPTOR.fields}
+        assert {field.number: field.name for field in view.DESCRIPTOR.fields} == names
+
+
+@given(st.text(max_size=8).map("{}\x11".format), st.text(min_size=1, max_size=12), st.floats())
+def test_features_that_look_like_another_come_back(name: str, text: str, number: float) -> None:
+    """A text with the byte that stands before a number, in its place, is no number."""
+    features: dict[str, FeatureValue] = {name: number, name + text: "\x11" + text, text: False}
+    decision = replace(samples.DECISION, features=features)
+    found = decode_decision(decision.decision_id, encode_decision(decision)).features
+    assert repr(found) == repr(dict(sorted(features.items())))
 
 
 def test_an_unknown_status_is_damage() -> None:
