@@ -13,6 +13,7 @@ from decisionlog.contacts import (
     Spent,
     Standing,
 )
+from decisionlog.counts import Counts, Taken
 from decisionlog.errors import (
     AdmissionFailed,
     BackupDamaged,
@@ -44,7 +45,7 @@ from decisionlog.errors import (
 from decisionlog.ids import DecisionIds
 from decisionlog.key_ring import RingSource, no_keys, ring_file
 from decisionlog.keys import Keys, load_keys
-from decisionlog.log import Counts, DecisionLog, Taken
+from decisionlog.log import DecisionLog
 from decisionlog.records import (
     ChannelNode,
     Decision,

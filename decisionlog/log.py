@@ -1,27 +1,14 @@
 """The decision log as server and replay see it: durable before it answers, each report once."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Final, Self, TypeVar
 
-from decisionlog import scan as scanning
 from decisionlog import schema
 from decisionlog.acts import RecordAct, new_act, this_user
-from decisionlog.codec import decode_decision, decode_request
 from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
-from decisionlog.contact_codec import decode_audit, decode_reservation
-from decisionlog.contacts import (
-    AuditEntry,
-    AuditKind,
-    BudgetKey,
-    Proposal,
-    Reservation,
-    Spent,
-    Standing,
-)
-from decisionlog.cuts import cuts, even_cuts
+from decisionlog.contacts import AuditEntry, AuditKind, Proposal
 from decisionlog.encryption import Sealer
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
 from decisionlog.ids import DecisionIds
@@ -33,16 +20,13 @@ from decisionlog.operations import (
     Listening,
     RecordDecisions,
     StoreReports,
-    answered_by,
     new_or_refused,
     new_report,
 )
+from decisionlog.reading import LogReader
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
-from decisionlog.removal import ERASED, EXPIRED, Removed, removed
-from decisionlog.scan import DEFAULT_SLICE_SIZE, LoggedDecision, OnDamage, raise_damage
-from decisionlog.standings import follow_delivery, read_spent, read_standing
+from decisionlog.standings import follow_delivery
 from decisionlog.store import Store
-from decisionlog.tables import Counter, Table
 from decisionlog.tickets import Ticket
 
 _NS_PER_MS: Final = 1_000_000
@@ -50,45 +34,11 @@ _NS_PER_MS: Final = 1_000_000
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What the log holds, at one moment."""
-
-    decisions: int
-    deliveries: int
-    rewards: int
-    requests: int
-    """Request ids that are remembered."""
-    deliveries_repeated: int
-    """Reports that were taken before and are not stored again."""
-    rewards_repeated: int
-    """Reports that were taken before and are not stored again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What the log has ever taken, counted when it was stored: what was deleted since is in it."""
-
-    decisions: int
-    deliveries: int
-    rewards: int
-    deliveries_repeated: int
-    """Reports that were taken before and are not stored again."""
-    rewards_repeated: int
-    """Reports that were taken before and are not stored again."""
-    contacts: int
-    """Messages that decisions reserved."""
-    erased: Removed
-    """What of it was erased with its subject."""
-    expired: Removed
-    """What of it was removed by retention."""
-
-
 def _now_ms() -> int:
     return time_ns() // _NS_PER_MS
 
 
-class DecisionLog:
+class DecisionLog(LogReader):
     """One log, open in this process; other processes may have it open as well.
 
     All methods may be called from any thread.
@@ -104,7 +54,7 @@ class DecisionLog:
             committer: Writes to the store; None for a log that is only read.
             clock_ms: Unix time, noted in acts.
         """
-        self._store = store
+        super().__init__(store)
         self._committer = committer
         self._act_ids = DecisionIds(clock_ms)
 
@@ -156,11 +106,6 @@ class DecisionLog:
         except BaseException:
             store.close()
             raise
-
-    @property
-    def store(self) -> Store:
-        """The tables, for what has transactions of its own: erasure, retention, backup."""
-        return self._store
 
     def __enter__(self) -> Self:
         return self
@@ -270,166 +215,6 @@ class DecisionLog:
         """
         act = new_act(self._act_ids.new(), kind, details, by or this_user())
         return self._submit(RecordAct(act), 1).result()
-
-    def standing(self, subject: bytes) -> Standing:
-        """Return what counts for a subject now; empty if it is not known.
-
-        Args:
-            subject: 16 bytes, from `Keys.pseudonym`.
-
-        Raises:
-            DamagedRecord: It is not what was written.
-        """
-        with self._store.read() as transaction:
-            return read_standing(transaction, subject)
-
-    def spent(self, budgets: Iterable[BudgetKey]) -> Spent:
-        """Return what was sent on days of budgets, at one moment.
-
-        Returns:
-            For each of the budgets that were asked for the messages by hour, `HOURS` numbers.
-
-        Raises:
-            DamagedRecord: One is not what was written.
-        """
-        with self._store.read() as transaction:
-            return read_spent(transaction, budgets)
-
-    def standing_and_spent(
-        self, subject: bytes, budgets: Iterable[BudgetKey]
-    ) -> tuple[Standing, Spent]:
-        """Return `standing` and `spent`, both at one moment."""
-        with self._store.read() as transaction:
-            return read_standing(transaction, subject), read_spent(transaction, budgets)
-
-    def find_request(self, request_key: bytes) -> Decision | None:
-        """Return the decision that answered a request; compare its digest before using it.
-
-        Args:
-            request_key: From `Keys.request_key`.
-
-        Raises:
-            DamagedRecord: The request or its decision is damaged.
-        """
-        with self._store.read() as transaction:
-            found = transaction.get(Table.REQUESTS, request_key)
-            if found is None:
-                return None
-            decision_id, _ = decode_request(request_key, found)
-            return answered_by(transaction, request_key, decision_id)
-
-    def decision(self, decision_id: bytes) -> Decision | None:
-        """Return a decision by its id, None if there is none.
-
-        Raises:
-            DamagedRecord: It is not what was written.
-        """
-        with self._store.read() as transaction:
-            value = transaction.get(Table.DECISIONS, decision_id)
-        return None if value is None else decode_decision(decision_id, value)
-
-    def scan(
-        self,
-        *,
-        start: bytes = b"",
-        until: bytes | None = None,
-        slice_size: int = DEFAULT_SLICE_SIZE,
-        on_damage: OnDamage = raise_damage,
-    ) -> Iterator[LoggedDecision]:
-        """Yield decisions with their reports, in the order of their ids; see `scan.scan`."""
-        return scanning.scan(
-            self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
-        )
-
-    def cuts(self, every: int, *, start: bytes = b"", until: bytes | None = None) -> list[bytes]:
-        """Return the ids at which stretches of so many decisions begin; see `cuts.cuts`."""
-        return cuts(self._store, every, start, until)
-
-    def even_cuts(self, parts: int) -> list[bytes]:
-        """Return the ids that cut the log into parts of equal time; see `cuts.even_cuts`."""
-        return even_cuts(self._store, parts)
-
-    def orphans(
-        self,
-        *,
-        start: bytes = b"",
-        until: bytes | None = None,
-        slice_size: int = DEFAULT_SLICE_SIZE,
-        on_damage: OnDamage = raise_damage,
-    ) -> Iterator[Delivery | Reward]:
-        """Yield the reports on decisions that the log does not hold; see `scan.orphans`."""
-        return scanning.orphans(
-            self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
-        )
-
-    def reservations(
-        self,
-        *,
-        start: bytes = b"",
-        until: bytes | None = None,
-        slice_size: int = DEFAULT_SLICE_SIZE,
-        on_damage: OnDamage = raise_damage,
-    ) -> Iterator[Reservation]:
-        """Yield what each decision reserved, in the order of their ids; see `scan.rows_of`."""
-        return scanning.rows_of(
-            self._store,
-            Table.CONTACTS,
-            decode_reservation,
-            start=start,
-            until=until,
-            slice_size=slice_size,
-            on_damage=on_damage,
-        )
-
-    def audit_trail(
-        self,
-        *,
-        start: bytes = b"",
-        until: bytes | None = None,
-        slice_size: int = DEFAULT_SLICE_SIZE,
-        on_damage: OnDamage = raise_damage,
-    ) -> Iterator[AuditEntry]:
-        """Yield what happened outside the usual rules, in order of time; see `scan.rows_of`."""
-        return scanning.rows_of(
-            self._store,
-            Table.AUDIT,
-            decode_audit,
-            start=start,
-            until=until,
-            slice_size=slice_size,
-            on_damage=on_damage,
-        )
-
-    def counts(self) -> Counts:
-        """Return what the log holds, at one moment."""
-        with self._store.read() as transaction:
-            return Counts(
-                decisions=transaction.count(Table.DECISIONS),
-                deliveries=transaction.count(Table.DELIVERIES),
-                rewards=transaction.count(Table.REWARDS),
-                requests=transaction.count(Table.REQUESTS),
-                deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
-                rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
-            )
-
-    def taken(self) -> Taken:
-        """Return what the log has ever taken, at one moment."""
-        with self._store.read() as transaction:
-            return Taken(
-                decisions=schema.count(transaction, Counter.DECISIONS),
-                deliveries=schema.count(transaction, Counter.DELIVERIES),
-                rewards=schema.count(transaction, Counter.REWARDS),
-                deliveries_repeated=schema.count(transaction, Counter.DELIVERIES_REPEATED),
-                rewards_repeated=schema.count(transaction, Counter.REWARDS_REPEATED),
-                contacts=schema.count(transaction, Counter.CONTACTS),
-                erased=removed(transaction, ERASED),
-                expired=removed(transaction, EXPIRED),
-            )
-
-    def created_at_ms(self) -> int:
-        """Return when the log was begun, Unix time."""
-        with self._store.read() as transaction:
-            return schema.created_at_ms(transaction)
 
     def _submit(self, operation: Operation[_Result], records: int) -> Ticket[_Result]:
         if self._committer is None:
