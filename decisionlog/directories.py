@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypedDict
 
@@ -15,6 +15,8 @@ from decisionlog.errors import DirectoryTaken
 _CHUNK_BYTES: Final = 2**20
 _FILE_MODE: Final = 0o600
 _UNFINISHED: Final = ".unfinished-"
+_LAST: Final = {"log": 1, "backup.json": 2}
+"""What makes a directory one of data, or a backup, comes after all else."""
 
 
 class FileFacts(TypedDict):
@@ -30,27 +32,64 @@ def appearing(target: Path) -> Iterator[Path]:
     """Yield a directory to fill beside a target, whose place it takes at the end.
 
     If anything is raised within, nothing is left of it, and the target is as it was. What a process
-    that was killed has left beside, for whatever target, is removed.
+    that was killed has left in the same place, for whatever target, is removed.
+
+    A mount point, and a directory whose parent is not ours, cannot be replaced: what is to be in
+    them is made inside, and moved to its names at the end, what gives it its meaning last.
 
     Raises:
         DirectoryTaken: The target has something in it.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    is_fixed = _is_fixed(target)
+    if not _is_free(target, is_fixed):
         raise DirectoryTaken(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".*{_UNFINISHED}*"):
-        with _held(left) as is_mine:
-            if is_mine:  # whoever fills one holds it
-                shutil.rmtree(left, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}{_UNFINISHED}"))
+    place = target if is_fixed else target.parent
+    place.mkdir(parents=True, exist_ok=True)
+    _remove_left(place)
+    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f".{target.name}{_UNFINISHED}"))
     try:
         with _held(scratch):
             yield scratch
-            scratch.replace(target)
+            _put(scratch, target, is_fixed)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    _sync(target.parent)
+    _sync(place)
+
+
+def _is_fixed(target: Path) -> bool:
+    """Tell whether a directory must stay where it is."""
+    return target.is_dir() and (os.path.ismount(target) or not os.access(target.parent, os.W_OK))
+
+
+def _is_free(target: Path, is_fixed: bool) -> bool:  # noqa: FBT001 - from `_is_fixed`
+    if not target.exists():
+        return True
+    if not target.is_dir():
+        return False
+    names = [path.name for path in target.iterdir()]
+    return all(is_fixed and _is_nothing(name) for name in names)
+
+
+def _is_nothing(name: str) -> bool:
+    """Tell whether a file system makes this itself, or a kill left it."""
+    return name == "lost+found" or (name.startswith(".") and _UNFINISHED in name)
+
+
+def _put(scratch: Path, target: Path, is_fixed: bool) -> None:  # noqa: FBT001 - from `_is_fixed`
+    if not is_fixed:
+        scratch.replace(target)
+        return
+    for path in sorted(scratch.iterdir(), key=lambda path: _LAST.get(path.name, 0)):
+        path.replace(target / path.name)
+    scratch.rmdir()
+
+
+def _remove_left(place: Path) -> None:
+    for left in place.glob(f".*{_UNFINISHED}*"):
+        with suppress(OSError), _held(left) as is_mine:  # another user's is not ours to remove
+            if is_mine:  # whoever fills one holds it
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

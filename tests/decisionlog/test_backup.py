@@ -277,3 +277,41 @@ def test_what_a_killed_backup_left_is_removed(log: DecisionLog, tmp_path: Path) 
 def _killed_backup(target: Path) -> None:
     with appearing(target):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_mount_point_is_filled(
+    log: DecisionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's volume cannot be replaced: backup and restore appear within it."""
+    volume, copy = tmp_path / "volume", tmp_path / "copy"
+    monkeypatch.setattr("decisionlog.directories.os.path.ismount", [volume, copy].__contains__)
+    for directory in (volume, copy):
+        (directory / "lost+found").mkdir(parents=True)
+        (directory / f".{directory.name}.unfinished-1").mkdir()
+    before = volume.stat().st_ino
+    made = backup(log.store, volume, NOW_MS)
+    assert volume.stat().st_ino == before
+    assert {path.name for path in volume.iterdir()} == {
+        *{name.split("/")[0] for name in made.files},
+        "lost+found",
+        MANIFEST,
+    }
+    restore(volume, copy, open_log=opened)
+    with opened(copy) as restored_log:
+        assert restored_log.counts() == log.counts()
+    assert not list(copy.glob(".*"))
+    with pytest.raises(DirectoryTaken):
+        backup(log.store, volume, NOW_MS)
+
+
+def test_a_failed_restore_leaves_a_mount_point_empty(
+    log: DecisionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is moved to its name before all is there."""
+    backup(log.store, tmp_path / "backup", NOW_MS)
+    _flipped(tmp_path / "backup")
+    monkeypatch.setattr("decisionlog.directories.os.path.ismount", lambda _: True)
+    (tmp_path / "restored").mkdir()
+    with pytest.raises(BackupDamaged):
+        restored(tmp_path)
+    assert not list((tmp_path / "restored").iterdir())
