@@ -105,6 +105,24 @@ def raw_slices(
         yield found
 
 
+def table_slices(
+    store: Store,
+    table: Table,
+    *,
+    start: bytes = b"",
+    until: bytes | None = None,
+    slice_size: int = SLICE_SIZE,
+) -> Iterator[Rows]:
+    """Yield all rows of one table; arguments as those of `raw_slices`."""
+    while True:
+        with store.read() as transaction:
+            rows = Rows(transaction.blocks(table, start, until, slice_size))
+        yield rows
+        if len(rows) < slice_size:
+            return
+        start = rows.last_key + b"\0"
+
+
 def _slice(
     transaction: ReadTransaction, start: bytes, until: bytes | None, sizes: tuple[int, int]
 ) -> tuple[RawSlice, bytes | None]:

@@ -121,20 +121,13 @@ class LogReader:
         )
 
     def reservations(
-        self,
-        *,
-        start: bytes = b"",
-        until: bytes | None = None,
-        slice_size: int = DEFAULT_SLICE_SIZE,
-        on_damage: OnDamage = raise_damage,
+        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
     ) -> Iterator[Reservation]:
         """Yield what each decision reserved, in the order of their ids; see `scan.rows_of`."""
         return scanning.rows_of(
             self._store,
             Table.CONTACTS,
             decode_reservation,
-            start=start,
-            until=until,
             slice_size=slice_size,
             on_damage=on_damage,
         )

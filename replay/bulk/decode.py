@@ -7,26 +7,39 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from decisionlog import DamagedRecord, Decision, Delivery, Reward
+from decisionlog import (
+    Contact,
+    DamagedRecord,
+    Decision,
+    Delivery,
+    DeliveryStatus,
+    Reservation,
+    Reward,
+)
 from decisionlog.bulk import Rows
 from decisionlog.codec import decode_decision, decode_delivery, decode_reward
+from decisionlog.contact_codec import decode_reservation
 from decisionlog.scan import OnDamage
 from decisionlog.tables import ID_BYTES
 from replay.bulk.kernels import (
     DECISION,
     REPORT,
+    RESERVATION,
     Bytes,
     Ints,
     Table,
     read_decisions,
     read_deliveries,
     read_ids,
+    read_reservations,
     read_rewards,
 )
 from replay.bulk.texts import Texts
 from replay.join import has_support
 
 NO_OFFER: Final = -1
+HOLDS: Final = ("open", "confirmed", "released")
+"""What becomes of contacts, by their numbers."""
 
 _Record = TypeVar("_Record")
 
@@ -181,6 +194,55 @@ def rewards(rows: Rows, names: Texts, on_damage: OnDamage) -> Reports:
 
     values.plainly(rows, decode_reward, fill, on_damage)
     return _reports(values, name)
+
+
+def holds(rows: Rows, on_damage: OnDamage) -> Ints:
+    """Decodes reservations.
+
+    Args:
+        rows: of the table.
+        on_damage: told of each damaged record, which is then left out.
+
+    Returns:
+        For each that reserved a contact what became of it, by `HOLDS`.
+    """
+    values = _Values(rows, RESERVATION)
+    out = values.out
+    read_reservations(values.buffer, values.bounds, values.ids, out)
+    known = np.where(out["ok"], out["status"], 0)
+    found = _HOLD_OF[known, out["confirmed"].astype(np.int64)]
+
+    def fill(row: int, reservation: Reservation) -> None:
+        out[row]["has_contact"] = reservation.contact is not None
+        found[row] = HOLDS.index(hold(reservation))
+
+    values.plainly(rows, decode_reservation, fill, on_damage)
+    counted: Ints = found[values.kept & out["has_contact"]]
+    return counted
+
+
+def hold(reservation: Reservation) -> str:
+    """What became of a contact that was reserved, one of `HOLDS`."""
+    contact = reservation.in_force
+    if contact is None:
+        return "released"
+    return "confirmed" if contact.confirmed else "open"
+
+
+def _hold_of(status: int, *, confirmed: bool) -> int:
+    """The place of what becomes of any contact with such a report; 0 is none."""
+    some = bytes(ID_BYTES)
+    report = Delivery(some, "", DeliveryStatus(status), 0, 0) if status else None
+    contact = Contact(some, "", "", 0, confirmed=confirmed)
+    return HOLDS.index(hold(Reservation(some, some, contact, report)))
+
+
+_HOLD_OF: Final = np.array(
+    [
+        [_hold_of(status, confirmed=confirmed) for confirmed in (False, True)]
+        for status in (0, *sorted(DeliveryStatus))
+    ]
+)
 
 
 def _reports(values: _Values, name: Ints) -> Reports:

@@ -47,6 +47,15 @@ REPORT: Final = np.dtype(
     ]
 )
 """What a join needs of a delivery (without value and name) or of a reward (without status)."""
+RESERVATION: Final = np.dtype(
+    [
+        ("ok", np.bool_),
+        ("has_contact", np.bool_),
+        ("confirmed", np.bool_),
+        ("status", np.int64),
+    ]
+)
+"""What is needed of a reservation: of the contact as decided, and of the report, 0 if none."""
 
 _ID = 16
 _HEADER = 5
@@ -358,3 +367,52 @@ def read_rewards(buffer: Bytes, bounds: Ints, ids: Bytes, out: Table) -> None:
         at, end = bounds[2 * row], bounds[2 * row + 1]
         is_whole = _is_whole(buffer, at, end)
         out[row].ok = is_whole and _reward(buffer, at + _HEADER, end, ids, row, out)
+
+
+@compiled
+def _value_in(buffer: Bytes, at: int, end: int, sought: int) -> int:
+    """The number of a field of a message, 0 if it is not there; -1 if the message is none."""
+    found = 0
+    while at < end:
+        tag, value, _, at = _field(buffer, at, end)
+        if at < 0:
+            return -1
+        if tag == sought << 3 | _VARINT:
+            found = value
+    return found
+
+
+@compiled
+def _reservation(buffer: Bytes, at: int, end: int, ids: Bytes, row: int, out: Table) -> bool:
+    has_id, has_subject, has_report = False, False, False
+    while at < end:
+        tag, size, here, at = _field(buffer, at, end)
+        if at < 0:
+            return False
+        if tag == 1 << 3 | _SIZED:
+            has_id = _is_id(buffer, here, size, ids, row)
+        elif tag == 2 << 3 | _SIZED:
+            has_subject = size == _ID
+        elif tag == 3 << 3 | _SIZED and not out[row].has_contact:
+            confirmed = _value_in(buffer, here, at, 5)
+            if confirmed < 0:
+                return False
+            out[row].has_contact, out[row].confirmed = True, confirmed != 0
+        elif tag == 4 << 3 | _SIZED and not has_report:
+            has_report = True
+            out[row].status = _value_in(buffer, here, at, 3)
+            # What was really sent in the place of the contact is for the codec to say.
+            if out[row].status < 1 or out[row].status > 3:
+                return False
+        else:
+            return False
+    return has_id and has_subject
+
+
+@compiled
+def read_reservations(buffer: Bytes, bounds: Ints, ids: Bytes, out: Table) -> None:
+    """Reads reservations; `ids` are the decisions' ids, `out` rows of `RESERVATION`."""
+    for row in range(len(out)):
+        at, end = bounds[2 * row], bounds[2 * row + 1]
+        is_whole = _is_whole(buffer, at, end)
+        out[row].ok = is_whole and _reservation(buffer, at + _HEADER, end, ids, row, out)

@@ -7,8 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from decisionlog import DecisionLog, Reservation
+from decisionlog import DecisionLog
+from decisionlog.bulk import table_slices
+from decisionlog.scan import raise_damage
+from decisionlog.tables import Table
 from policy.catalog import Reward as RewardRule
+from replay.bulk import decode
+from replay.bulk.decode import HOLDS
 from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, BulkJoin
 from replay.join import Fate
 from replay.processes import pool, workers_for
@@ -110,13 +115,7 @@ def _tally(log: DecisionLog, rule: RewardRule, stretch: Stretch) -> Tally:
         fates = np.bincount(part.fate, minlength=len(FATE_ORDER)).tolist()
         found.fates.update(dict(zip(FATE_ORDER, fates, strict=True)))
         found.reports.update({count: getattr(part, count) for count in REPORT_COUNTS})
-    reservations = log.reservations(start=start, until=until)
-    found.contacts.update(_hold(each) for each in reservations if each.contact is not None)
+    for rows in table_slices(log.store, Table.CONTACTS, start=start, until=until):
+        holds = np.bincount(decode.holds(rows, raise_damage), minlength=len(HOLDS)).tolist()
+        found.contacts.update(dict(zip(HOLDS, holds, strict=True)))
     return found
-
-
-def _hold(reservation: Reservation) -> str:
-    contact = reservation.in_force
-    if contact is None:
-        return "released"
-    return "confirmed" if contact.confirmed else "open"

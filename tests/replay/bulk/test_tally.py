@@ -6,12 +6,27 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from decisionlog import Contact, DamagedRecord, DecisionLog, DeliveryStatus, Proposal
+from decisionlog import (
+    Contact,
+    DamagedRecord,
+    DecisionLog,
+    DeliveryStatus,
+    Proposal,
+    Reservation,
+)
+from decisionlog.bulk import Rows
+from decisionlog.contact_codec import encode_reservation
 from decisionlog.ids import lower_bound
+from decisionlog.scan import raise_damage
+from decisionlog.sealing import seal
 from decisionlog.tables import Table
 from policy.catalog import Reward as RewardRule
+from replay.bulk import decode
 from replay.bulk import tally as tallying
+from replay.bulk.decode import HOLDS
 from replay.bulk.tally import OpenLog, tally
 from replay.ledger import ledger
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD
@@ -123,3 +138,65 @@ def test_a_log_without_decisions_has_at_most_one_cut(tmp_path: Path) -> None:
     with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES) as log:
         assert log.even_cuts(5) == [bytes(16)]
         assert tally(log, RULE).decisions == 0
+
+
+DAMAGED = (
+    b"",
+    b"\x01\x00\x00\x00\x00nonsense",
+    seal(b"\x0a\x10" + decision_id(0) + b"\x22\x02\x18\x63"),  # a report of status 99
+)
+contacts = st.one_of(
+    st.none(),
+    st.builds(
+        lambda offer, confirmed: Contact(decision_id(0), offer, "email", START_MS, confirmed),
+        st.sampled_from(["mens", "ö", ""]),
+        st.booleans(),
+    ),
+)
+reports = st.one_of(
+    st.none(),
+    st.builds(
+        lambda status, offer: replace(
+            DELIVERY, decision_id=decision_id(0), status=status, actual_offer=offer
+        ),
+        st.sampled_from(DeliveryStatus),
+        st.sampled_from(["", "womens"]),
+    ),
+)
+reservations = st.builds(
+    Reservation,
+    st.just(decision_id(0)),
+    st.sampled_from([b"", bytes(range(16))]),
+    contacts,
+    reports,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(reservations, max_size=8), st.booleans())
+def test_contacts_are_held_as_the_codec_says(
+    made: list[Reservation],
+    damaged: bool,  # noqa: FBT001 - of an example
+) -> None:
+    """Loops and codec agree on every contact, whatever was reported; damage is told."""
+    values = [(one.decision_id, encode_reservation(one)) for one in made]
+    values += [(decision_id(0), value) for value in DAMAGED] * damaged
+    damages: list[DamagedRecord] = []
+    found = decode.holds(Rows([values] if values else []), damages.append)
+    plain = [decode.hold(one) for one in made if one.contact is not None]
+    assert [HOLDS[number] for number in found] == plain
+    assert len(damages) == damaged * len(DAMAGED)
+
+
+def test_the_codec_is_not_asked_about_usual_contacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open, confirmed and released ones are read by the loops alone."""
+    monkeypatch.setattr(decode, "decode_reservation", None)
+    contact = Contact(decision_id(0), "mens", "email", START_MS)
+    sent, failed = (
+        replace(DELIVERY, decision_id=decision_id(0), status=status)
+        for status in (DeliveryStatus.SENT, DeliveryStatus.FAILED)
+    )
+    made = [Reservation(decision_id(0), bytes(16), contact, one) for one in (None, sent, failed)]
+    rows = Rows([[(one.decision_id, encode_reservation(one)) for one in made]])
+    found = decode.holds(rows, raise_damage)
+    assert [HOLDS[number] for number in found] == ["open", "confirmed", "released"]
