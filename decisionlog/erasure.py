@@ -144,9 +144,37 @@ def _bury(
     append_to_file(store.directory / TOMBSTONE_FILE, buried, fingerprint(transaction))
     for tombstone in buried:
         transaction.put(Table.TOMBSTONES, tombstone.subject, encode_tombstone(tombstone))
-        # All of it is from before: what comes while the pass below runs counts afresh.
-        transaction.delete(Table.STANDINGS, tombstone.subject)
+        _forget_standing(transaction, tombstone)
     return buried
+
+
+def _forget_standing(transaction: WriteTransaction, tombstone: Tombstone) -> None:
+    """Let nothing from before count; what comes while the pass below runs counts afresh.
+
+    In a restored log there may be decisions from after the tombstone, which count as they did.
+    """
+    try:
+        standing = read_standing(transaction, tombstone.subject)
+    except DamagedRecord:
+        standing = Standing()
+    _keep(transaction, tombstone.subject, standing, lambda each: each >= tombstone.through)
+
+
+def _keep(
+    transaction: WriteTransaction,
+    subject: bytes,
+    standing: Standing,
+    is_kept: Callable[[bytes], bool],
+) -> None:
+    """Store what is left of a standing when only some decisions count."""
+    left = Standing(
+        tuple(each for each in standing.contacts if is_kept(each.decision_id)),
+        tuple(each for each in standing.responses if is_kept(each.decision_id)),
+    )
+    if left == Standing():
+        transaction.delete(Table.STANDINGS, subject)
+    elif left != standing:
+        transaction.put(Table.STANDINGS, subject, encode_standing(subject, left))
 
 
 def _lasting(transaction: ReadTransaction, tombstone: Tombstone) -> Tombstone:
@@ -215,12 +243,7 @@ def _forget_contacts(
 ) -> None:
     """Let erased decisions count no more: one may have been stored since the tombstone was."""
     standing = read_standing(transaction, subject)
-    left = Standing(
-        tuple(each for each in standing.contacts if each.decision_id not in decision_ids),
-        tuple(each for each in standing.responses if each.decision_id not in decision_ids),
-    )
-    if left != standing:
-        transaction.put(Table.STANDINGS, subject, encode_standing(subject, left))
+    _keep(transaction, subject, standing, lambda each: each not in decision_ids)
 
 
 def _forget_requests(store: Store, advance: OnProgress) -> None:

@@ -16,6 +16,7 @@ from decisionlog import (
     TombstoneFileError,
     erasure,
 )
+from decisionlog.checking import Finding, check
 from decisionlog.ids import lower_bound
 from decisionlog.store import Store
 from decisionlog.subject_data import held_of
@@ -131,6 +132,23 @@ def test_a_request_after_an_erasure_starts_afresh(log: DecisionLog) -> None:
     assert [each.decision_id for each in log.standing(ALICE).contacts] == [decision_id(NOW_MS + 7)]
     erasure.erase_again(log.store, erasure.tombstones(log.store))
     assert log.decision(decision_id(NOW_MS + 7)) == again.decision
+
+
+def test_erasing_again_leaves_what_came_after(log: DecisionLog) -> None:
+    """A backup made amid an erasure has decisions from after the tombstone: they go on counting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(erasure, "_remove_group", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            erasure.erase(log.store, [ALICE], NOW_MS)
+    fill(log, range(NOW_MS + 7, NOW_MS + 9))
+    before = log.standing(ALICE)
+    assert len(before.contacts) == len(before.responses) == 1
+    found = erasure.erase_again(log.store, erasure.tombstones(log.store))
+    assert found[ALICE].removed.decisions == MANY // 2 - 1
+    assert log.standing(ALICE) == before
+    findings: list[Finding] = []
+    check(log.store, findings.append)
+    assert findings == []
 
 
 def test_reports_on_erased_decisions_are_counted_and_not_kept(log: DecisionLog) -> None:
