@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from policy.compiled import compiled
+from policy.compiled import compiled, inner
 from policy.scores import FloatArray
 
 # The integral reaches so many standard errors beyond the best ends, over even nodes and over some
@@ -19,17 +19,33 @@ HALF_DENSITY = 0.5 / math.sqrt(2.0 * math.pi)
 @compiled
 def integration_nodes(logits: FloatArray, errors: FloatArray) -> FloatArray:
     """Where the integral is evaluated, ascending; shape (EVEN_NODES + BEST_NODES,)."""
-    low, high = (logits - TAIL_ERRORS * errors).max(), (logits + TAIL_ERRORS * errors).max()
-    # Of equally good ones the best known needs them most; the catalog's order must not decide.
-    best = np.where(logits == logits.max(), errors, np.inf).argmin()
+    low = high = -math.inf
+    best = 0
+    for k in range(len(logits)):
+        low = max(low, logits[k] - TAIL_ERRORS * errors[k])
+        high = max(high, logits[k] + TAIL_ERRORS * errors[k])
+        # Of equally good ones the best known needs them most; the catalog's order must not decide.
+        if logits[k] > logits[best] or (logits[k] == logits[best] and errors[k] < errors[best]):
+            best = k
     nodes = np.empty(EVEN_NODES + BEST_NODES)
     for k in range(EVEN_NODES):
         nodes[k] = low + (high - low) * (k + 0.5) / EVEN_NODES
     for k in range(BEST_NODES):
         steps = 2.0 * (k + 0.5) / BEST_NODES - 1.0
         nodes[EVEN_NODES + k] = logits[best] + TAIL_ERRORS * errors[best] * steps
-    nodes.sort()
+    sort(nodes)
     return nodes
+
+
+@inner
+def sort(numbers: FloatArray) -> None:
+    """Puts a few numbers in ascending order; numpy's way takes seconds to compile."""
+    for k in range(1, len(numbers)):
+        number, place = numbers[k], k
+        while place > 0 and numbers[place - 1] > number:
+            numbers[place] = numbers[place - 1]
+            place -= 1
+        numbers[place] = number
 
 
 @compiled
@@ -86,5 +102,9 @@ def best_probabilities(logits: FloatArray, errors: FloatArray) -> FloatArray:
         for action in range(len(logits)):
             if below[action] > 0.0:
                 mass[action] += within[action] * (product / below[action])
-    mass /= mass.sum()
+    total = 0.0
+    for action in range(len(mass)):
+        total += mass[action]
+    for action in range(len(mass)):
+        mass[action] /= total
     return mass

@@ -26,7 +26,7 @@ weights = { click = 1 }
 
 
 def warm_up() -> None:
-    """Makes every kind of choice once: about half a minute where no code is kept yet, else one."""
+    """Makes every kind of choice once: some twenty seconds where no code is kept yet, else one."""
     catalog = parse_catalog(CATALOG)
     weights = np.zeros((2, SIZE), dtype=np.float32)
     chain = Chain("warm-up", weights, Exploration(), Scale(0.0, 1.0), 0)

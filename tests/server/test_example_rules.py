@@ -9,6 +9,7 @@ import pytest
 
 from decisionlog.ids import from_text
 from policy.catalog import load_catalog
+from policy.crosses import crosses_of
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
@@ -53,12 +54,13 @@ def deliver(shop: Service, response: decision_api.DecideResponse) -> int:
 
 
 def test_the_example_is_valid_and_reads_what_it_needs() -> None:
-    """It uses every kind of rule."""
+    """It uses every kind of rule, and says what a model crosses."""
     catalog = load_catalog(EXAMPLE)
     assert all((catalog.caps, catalog.exclusion_groups, catalog.cool_downs, catalog.history))
     assert catalog.contacts.minimum_gap_hours
     assert catalog.offers["voucher"].budget
     assert catalog.channels["sms"].budget
+    assert crosses_of(catalog.model.crosses) == ("co", "cn", "cw", "on")
 
 
 def test_nobody_hears_too_often(shop: Service) -> None:
