@@ -33,8 +33,8 @@ def gate(
 ) -> GateResult:
     """Compares a candidate with the champion.
 
-    It passes if its evaluation is not refused, and if the whole interval of the paired difference
-    lies above 0.
+    It passes if neither policy's evaluation is refused, and if the whole interval of the paired
+    difference lies above 0: what a handful of rows say of the champion is no evidence either.
 
     Args:
         interactions: gives them anew each time.
@@ -42,10 +42,13 @@ def gate(
         champion: what it would replace, with the same; neither is judged on what it has learned.
     """
     difference, count = compare(interactions(), candidate, champion)
-    result = evaluate_log(interactions(), [candidate], [PAIRED_FORM])[candidate.name].result
+    found = evaluate_log(interactions(), [candidate, champion], [PAIRED_FORM])
+    result, other = (found[one.name].result for one in (candidate, champion))
     reasons = [*_doubts(difference)]
     if result.verdict is Verdict.REFUSE:
         reasons += result.diagnosis.reasons
+    elif other.verdict is Verdict.REFUSE:
+        reasons += (f"of the champion, {reason}" for reason in other.diagnosis.reasons)
     return GateResult(difference, result.headline(PAIRED_FORM), count, tuple(reasons))
 
 

@@ -93,6 +93,22 @@ def test_bad_overlap_does_not_pass(past: History) -> None:
     assert found.predicted is None
 
 
+def test_a_champion_that_the_log_hardly_holds_cannot_be_beaten(past: History) -> None:
+    """A handful of its choices that earned nothing is no evidence that the candidate earns more."""
+    past.promote("uniform")
+    for turn in range(70):
+        decision = past.decide(eligible_offers=("spring", "loyal"), request_id=str(turn))
+        past.deliver(decision)
+        if decision.tree[decision.path[0]][0] == "loyal":
+            past.reward(decision)
+    candidate, champion = Target("loyal", Fixed("loyal")), Target("spring", Fixed("spring", "push"))
+    found = gate(past.source().interactions, candidate, champion)
+    assert found.difference is not None
+    assert found.difference.interval[0] > 0
+    assert not found.passed
+    assert any("of the champion, the effective" in reason for reason in found.reasons)
+
+
 def test_no_overlap_does_not_pass(past: History) -> None:
     """Without a choice that both could make there is no comparison at all."""
     past.promote("fixed/loyal")
