@@ -190,7 +190,7 @@ def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name
     """
     table = open_table(path)
     names = choose_estimators(estimators, table.columns)
-    chosen = intervals.known(has_subjects="subject" in table.columns)
+    chosen = intervals.known(has_subjects=table.has_subjects)
     needed = _needed_columns(names, by_subject=chosen.keep is Keep.SUBJECTS)
     parts = list(table.parts(needed))
     # A sequence predicts each row from those before it: one process reads them all.
@@ -205,7 +205,7 @@ def _needed_columns(names: Sequence[str], *, by_subject: bool) -> dict[str, str]
     """Every column to be read, with what needs it."""
     needed = dict.fromkeys(REQUIRED, "every evaluation")
     if by_subject:
-        needed["subject"] = "an interval by subject"
+        needed["subject"] = "an interval by subject (--no-cluster does without)"
     for estimator in make_estimators(names):
         for column in estimator.needs:
             needed.setdefault(column, estimator.name)

@@ -67,6 +67,11 @@ class Table:
         """The columns that every file has."""
         return frozenset.intersection(*(frozenset(file.columns) for file in self.files))
 
+    @property
+    def has_subjects(self) -> bool:
+        """Whether any file says whose its rows are; then every one has to."""
+        return any("subject" in file.columns for file in self.files)
+
     def parts(self, needed: Mapping[str, str]) -> Iterator[Part]:
         """The table cut into parts, in order, file by file.
 

@@ -96,6 +96,16 @@ def test_estimators_follow_the_columns(tmp_path: Path) -> None:
     assert every == {"ips", "snips", "dm", "clipped_ips", "cressie_read", "mle"}
 
 
+def test_subjects_of_some_files_alone_are_refused(tmp_path: Path) -> None:
+    """Rows are not taken as independent because one file of many does not say whose they are."""
+    write_parquet(tmp_path / "a.parquet", {**good(), "subject": [1, 1, 2, 2]})
+    write_parquet(tmp_path / "b.parquet", good())
+    with pytest.raises(BadTableError, match=r"b\.parquet: column subject .*--no-cluster"):
+        evaluate_table(tmp_path)
+    apart = IntervalSettings(clustered=False)
+    assert not evaluate_table(tmp_path, intervals=apart).intervals.to_json()["clustered"]
+
+
 def test_unsupported_mass_is_read_where_it_is_stated(tmp_path: Path) -> None:
     """The optional column of missing support reaches the verdict."""
     write_parquet(tmp_path / "t", {**good(), "p_unsupported": [0.5, 0.5, 0.0, 0.0]})
