@@ -16,10 +16,11 @@ from policy.contact_rules import reach_ms
 from server.preparation import check_retention
 
 DAY_MS = 86_400_000
+REQUEST_DAYS_MAX = 36_500  # as of the server
 _UNITS = {"h": DAY_MS // 24, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([hdwy])")
+_AGE = re.compile(r"(\d{1,9}(?:\.\d+)?)([hdwy])")
 _PREFIXES = {"": 0, "Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(Ki|Mi|Gi|Ti|)B")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?)(Ki|Mi|Gi|Ti|)B")
 
 
 def retain(
@@ -39,6 +40,8 @@ def retain(
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Remove what is too old or too much, the oldest first; a server may go on serving."""
+    if not 0 < request_days <= REQUEST_DAYS_MAX:  # else ids of a moment ago, or yet to come, go
+        raise typer.BadParameter(f"--request-days should lie above 0, up to {REQUEST_DAYS_MAX:,}")
     catalog = present_catalog(data)
     limits = Limits(
         age_ms=None if older_than is None else _age_ms(older_than),

@@ -44,12 +44,16 @@ def test_what_is_too_much_goes(sendwise: Sendwise, data: Path) -> None:
         ("--older-than", "-1d", "400d"),
         ("--max-bytes", "5GB", "50GiB"),
         ("--max-bytes", "many", "50GiB"),
+        ("--older-than", "9" * 400 + "y", "400d"),
+        ("--request-days", "-3", "above 0"),
+        ("--request-days", "0", "above 0"),
+        ("--request-days", "nan", "above 0"),
     ],
 )
 def test_limits_have_units(
     sendwise: Sendwise, data: Path, option: str, value: str, hint: str
 ) -> None:
-    """A number without its unit is refused with an example."""
+    """A number without its unit, or without sense, is refused with an example."""
     ended = sendwise("retain", "--data", data, f"{option}={value}")
     assert ended.code == 2
     assert hint in ended.err
