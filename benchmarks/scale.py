@@ -146,6 +146,7 @@ def _joined(path: Path, processes: int) -> tuple[float, int]:
     context = get_context("spawn")
     here, there = context.Pipe(duplex=False)
     context.Process(target=_join, args=(path, processes, there)).start()
+    there.close()  # so that nobody waits for one that has failed
     found: tuple[float, int] = here.recv()
     return found
 
