@@ -28,7 +28,7 @@ MEAN_GAP_REFUSE = 0.05
 
 REWARDS_WARN = 6.0
 """With fewer, intervals of 95% that are corrected for skewness were seen to hold in 93 of 100."""
-REWARDS_REFUSE = 3.0
+REWARDS_REFUSE = 2.5
 """With fewer, they were seen to hold in 63 to 81 of 100: the heaviest rewards did not come."""
 
 UNSUPPORTED_WARN = 0.001
@@ -192,7 +192,7 @@ def _few_rewards(summary: WeightSummary) -> Iterator[Finding]:
         yield Finding(
             verdict,
             f"rewards so rare under weights so heavy tell as much as {size:.1f} of equal weight; "
-            f"at least {REWARDS_REFUSE:.0f} are needed and {REWARDS_WARN:.0f} are wanted, or "
+            f"at least {REWARDS_REFUSE:g} are needed and {REWARDS_WARN:g} are wanted, or "
             "intervals miss more often than they say",
         )
 
