@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from policy.compiled import inner
+from policy.compiled import leaf
 from policy.vw import CONSTANT, FNV_PRIME, HASH_MASK, STRIDE_SHIFT
 
 Table = NDArray[np.float32]
@@ -76,13 +76,13 @@ class Span(NamedTuple):
 NOTHING = Span(0, 0)
 
 
-@inner
+@leaf
 def cross(first: int, second: int) -> int:
     """VW's hash of two crossed features; its higher bits never reach a weight's place."""
     return (first * FNV_PRIME ^ second) & HASH_MASK
 
 
-@inner
+@leaf
 def term(tokens: Lookup, prior: float, hashed: int, factor: float) -> float:
     """What one weight adds."""
     entry = float(tokens.table[hashed >> STRIDE_SHIFT, tokens.column])
@@ -91,7 +91,7 @@ def term(tokens: Lookup, prior: float, hashed: int, factor: float) -> float:
     return factor * entry
 
 
-@inner
+@leaf
 def size(tokens: Lookup, option: Span) -> float:
     """Sum of the squared values of an option's tokens."""
     total = 0.0
@@ -100,7 +100,7 @@ def size(tokens: Lookup, option: Span) -> float:
     return total
 
 
-@inner
+@leaf
 def base_sum(tokens: Lookup, context: Span) -> float:
     """What all actions share: the constant and the context alone."""
     total = float(tokens.table[CONSTANT, tokens.column])
@@ -109,7 +109,7 @@ def base_sum(tokens: Lookup, context: Span) -> float:
     return total
 
 
-@inner
+@leaf
 def option_sum(tokens: Lookup, prior: float, context: Span, option: Span) -> float:
     """One option's tokens, alone and crossed with the context."""
     total = 0.0
@@ -122,7 +122,7 @@ def option_sum(tokens: Lookup, prior: float, context: Span, option: Span) -> flo
     return total
 
 
-@inner
+@leaf
 def pair_sum(tokens: Lookup, prior: float, first: Span, second: Span) -> float:
     """Every token of one option crossed with every token of another."""
     total = 0.0
@@ -133,7 +133,7 @@ def pair_sum(tokens: Lookup, prior: float, first: Span, second: Span) -> float:
     return total
 
 
-@inner
+@leaf
 def triple_sum(tokens: Lookup, prior: float, first: Span, second: Span, third: Span) -> float:
     """Every token of three sides crossed with one another."""
     total = 0.0

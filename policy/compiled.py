@@ -29,6 +29,22 @@ def inner(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Resu
     return cast("Callable[_Arguments, _Result]", found)
 
 
+def leaf(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The same for one that makes no array, nor gives one back: a part of what calls it.
+
+    It counts no references to arrays, which belong to the caller and outlive the call; and it is
+    no call: a dozen arrays take some forty numbers to pass on, more than a few tokens to sum up.
+    """
+    bare: Any = {
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+        "_nrt": False,
+        "forceinline": True,
+    }
+    found = numba.njit(function, cache=_IS_KEPT, error_model="numpy", **bare)
+    return cast("Callable[_Arguments, _Result]", found)
+
+
 def _keep() -> bool:
     """Tells Numba where to keep code; not, if there is no place to write to.
 

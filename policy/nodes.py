@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policy.blocks import FloatArray, IntArray
-from policy.compiled import inner
+from policy.compiled import inner, leaf
 
 MASK_BITS = 64
 Masks = NDArray[np.uint64]
@@ -80,7 +80,7 @@ def unpacked(tree: Packed, channel_count: int) -> Nodes:
     return Nodes(starts, channels, rows, tree.masks, used)
 
 
-@inner
+@leaf
 def word_of(masks: Masks, row: int, window: int) -> np.uint64:
     """The word with the bit of a window."""
     word = window // MASK_BITS
@@ -88,7 +88,7 @@ def word_of(masks: Masks, row: int, window: int) -> np.uint64:
     return masks[row, word] if word < masks.shape[1] else np.uint64(0)
 
 
-@inner
+@leaf
 def has_bit(word: np.uint64, window: int) -> bool:
     """Whether a window's bit is set in its word."""
     return bool((word >> np.uint64(window % MASK_BITS)) & np.uint64(1))
@@ -108,7 +108,7 @@ def windows_of(masks: Masks, row: int, count: int) -> IntArray:
     return found[:kept]
 
 
-@inner
+@leaf
 def first_best(masks: Masks, row: int, logits: FloatArray) -> int:
     """The eligible window of the highest logit; the first one of equal ones."""
     best, highest, word = -1, 0.0, np.uint64(0)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from policy.blocks import FloatArray, IntArray, Options, Side, Span
-from policy.compiled import compiled, inner
+from policy.compiled import compiled, inner, leaf
 
 
 class Tokens(NamedTuple):
@@ -34,13 +34,13 @@ def room(count: int) -> Tokens:
     return Tokens(np.empty(count, dtype=np.int64), np.empty(count))
 
 
-@inner
+@leaf
 def span(starts: IntArray, option: int) -> Span:
     """An option's tokens."""
     return Span(starts[option], starts[option + 1])
 
 
-@inner
+@leaf
 def put_side(tokens: Tokens, end: int, side: Side) -> int:
     """Writes a side behind what is there; returns where it ends."""
     for t in range(len(side.hashes)):
@@ -82,7 +82,7 @@ def put_some(tokens: Tokens, end: int, options: Options, places: IntArray) -> In
     return starts
 
 
-@inner
+@leaf
 def tokens_of(options: Options, places: IntArray) -> int:
     """How many tokens some options have together."""
     total = 0
@@ -91,7 +91,7 @@ def tokens_of(options: Options, places: IntArray) -> int:
     return total
 
 
-@inner
+@leaf
 def is_same(tokens: Tokens, first: int, second: int) -> bool:
     """Whether two tokens are equal: those of one hash have one weight, whatever their text."""
     return bool(

@@ -16,7 +16,7 @@ from policy.blocks import (
     base_sum,
     pair_sum,
 )
-from policy.compiled import compiled, inner
+from policy.compiled import compiled, inner, leaf
 from policy.crosses import CN, CNW, CO, COW, CW, NW, ONW, OW, RW
 from policy.nodes import Nodes, first_best
 from policy.options import Starts, put_options, room, span
@@ -73,7 +73,7 @@ class Best(NamedTuple):
     """-1 where a channel has no send time."""
 
 
-@inner
+@leaf
 def add_by_window(windows: Windows, kinds: FloatArray, sums: FloatArray) -> None:
     """Adds sums by kind of token to sums by window, of shape (windows,)."""
     for window in range(len(sums)):
@@ -150,10 +150,9 @@ def offer_windows(  # noqa: PLR0913, PLR0917 - a request, its options, and what 
     """The send windows alone and with each offer; shape (offers, windows)."""
     alone, rest = window_sums(tokens, a, o.windows, windows), untimed(a)
     sums, found = np.empty((len(places), len(alone))), np.empty(len(o.windows) - 1)
-    for offer in range(len(places)):
-        for window in range(len(alone)):
-            sums[offer, window] = alone[window] + timing[places[offer], window]
-        if a.crosses & (COW | RW):
+    add_rows(alone, timing, places, sums)
+    if a.crosses & (COW | RW):
+        for offer in range(len(places)):
             for kind in range(len(found)):
                 x = Action(
                     span(o.offers, offer), span(o.facts, offer), NOTHING, span(o.windows, kind)
@@ -161,6 +160,14 @@ def offer_windows(  # noqa: PLR0913, PLR0917 - a request, its options, and what 
                 found[kind] = offer_window_sum(tokens, PLAIN, rest, x)
             add_by_window(windows, found, sums[offer])
     return sums
+
+
+@leaf
+def add_rows(alone: FloatArray, timing: FloatArray, places: IntArray, sums: FloatArray) -> None:
+    """Writes some rows, each with the same added."""
+    for row in range(len(places)):
+        for window in range(len(alone)):
+            sums[row, window] = alone[window] + timing[places[row], window]
 
 
 @inner
@@ -203,9 +210,26 @@ def sum_parts(  # noqa: PLR0913, PLR0917 - as `offer_windows`
         timing: what depends on neither request nor tree.
         places: of the tree's offers in the catalog.
     """
-    shared = base_sum(tokens, a.context)
     offers, channels = np.empty(len(places)), np.empty(len(nodes.used))
     pairs = np.empty(len(nodes.channels))
+    fill_parts(tokens, a, nodes, o, offers, channels, pairs)
+    with_offers = offer_windows(tokens, a, o, windows, timing.offers, places)
+    with_channels = channel_windows(tokens, a, o, windows, timing.channels, nodes.used)
+    return Parts(offers, channels, pairs, with_offers, with_channels)
+
+
+@leaf
+def fill_parts(  # noqa: PLR0913, PLR0917 - as `sum_parts`, with room for what it makes
+    tokens: Lookup,
+    a: Asked,
+    nodes: Nodes,
+    o: Starts,
+    offers: FloatArray,
+    channels: FloatArray,
+    pairs: FloatArray,
+) -> None:
+    """Writes what offers, channels and their pairs add."""
+    shared = base_sum(tokens, a.context)
     for channel in range(len(channels)):
         channels[channel] = crossed_sum(tokens, PLAIN, a, CN, span(o.channels, channel))
     for offer in range(len(offers)):
@@ -215,12 +239,9 @@ def sum_parts(  # noqa: PLR0913, PLR0917 - as `offer_windows`
         for node in range(nodes.starts[offer], nodes.starts[offer + 1]):
             channel_span = span(o.channels, nodes.channels[node])
             pairs[node] = node_sum(tokens, PLAIN, a, Action(own, facts, channel_span, NOTHING))
-    with_offers = offer_windows(tokens, a, o, windows, timing.offers, places)
-    with_channels = channel_windows(tokens, a, o, windows, timing.channels, nodes.used)
-    return Parts(offers, channels, pairs, with_offers, with_channels)
 
 
-@inner
+@leaf
 def fill_window_logits(  # noqa: PLR0913, PLR0917 - one action's parts, and where to write
     tokens: Lookup,
     a: Asked,
@@ -229,14 +250,17 @@ def fill_window_logits(  # noqa: PLR0913, PLR0917 - one action's parts, and wher
     parts: Parts,
     offer: int,
     channel: int,
+    found: FloatArray,
     logits: FloatArray,
 ) -> None:
-    """Writes what each window, eligible or not, adds to an offer and channel; shape (windows,)."""
+    """Writes what each window, eligible or not, adds to an offer and channel; shape (windows,).
+
+    `found` has room for a number of each kind of token.
+    """
     for window in range(len(logits)):
         with_channel = parts.channel_windows[channel, window]
         logits[window] = parts.offer_windows[offer, window] + with_channel
     if a.crosses & ONW:
-        found = np.empty(len(o.windows) - 1)
         for kind in range(len(found)):
             x = Action(
                 span(o.offers, offer), NOTHING, span(o.channels, channel), span(o.windows, kind)
@@ -245,7 +269,7 @@ def fill_window_logits(  # noqa: PLR0913, PLR0917 - one action's parts, and wher
         add_by_window(windows, found, logits)
 
 
-@inner
+@leaf
 def pair_logit(parts: Parts, nodes: Nodes, offer: int, node: int) -> float:
     """An offer on a channel, without a send time."""
     return float(parts.offers[offer] + parts.channels[nodes.channels[node]] + parts.pairs[node])
@@ -272,15 +296,31 @@ def best_windows(  # noqa: PLR0913, PLR0917 - as `sum_parts`
         parts: of the actions.
         no_channel: place, in the catalog, of the channel of not sending, which has no time.
     """
-    logits = np.empty(len(nodes.channels))
-    best = np.empty(len(nodes.channels), dtype=np.int64)
-    found = np.empty(len(windows.starts) - 1)
+    best = Best(np.empty(len(nodes.channels)), np.empty(len(nodes.channels), dtype=np.int64))
+    kinds, found = np.empty(len(o.windows) - 1), np.empty(len(windows.starts) - 1)
+    fill_best(tokens, a, nodes, o, windows, parts, no_channel, kinds, found, best)
+    return best
+
+
+@leaf
+def fill_best(  # noqa: PLR0913, PLR0917 - as `best_windows`, with room for what it makes
+    tokens: Lookup,
+    a: Asked,
+    nodes: Nodes,
+    o: Starts,
+    windows: Windows,
+    parts: Parts,
+    no_channel: int,
+    kinds: FloatArray,
+    found: FloatArray,
+    best: Best,
+) -> None:
+    """Writes the best eligible window of each node."""
     for offer in range(len(nodes.starts) - 1):
         for node in range(nodes.starts[offer], nodes.starts[offer + 1]):
             channel = nodes.channels[node]
-            logits[node], best[node] = pair_logit(parts, nodes, offer, node), -1
+            best.logits[node], best.windows[node] = pair_logit(parts, nodes, offer, node), -1
             if nodes.used[channel] != no_channel:
-                fill_window_logits(tokens, a, o, windows, parts, offer, channel, found)
-                best[node] = first_best(nodes.masks, nodes.rows[node], found)
-                logits[node] += found[best[node]]
-    return Best(logits, best)
+                fill_window_logits(tokens, a, o, windows, parts, offer, channel, kinds, found)
+                best.windows[node] = first_best(nodes.masks, nodes.rows[node], found)
+                best.logits[node] += found[best.windows[node]]

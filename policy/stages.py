@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from policy.blocks import FloatArray, Lookup
-from policy.compiled import inner
+from policy.blocks import FloatArray, IntArray, Lookup
+from policy.compiled import inner, leaf
 from policy.crosses import CN, CO, COW, CW, ONW, OW
 from policy.nodes import Nodes, windows_of
 from policy.options import Starts, span
@@ -45,7 +45,7 @@ class Scored(NamedTuple):
     """Their standard errors."""
 
 
-@inner
+@leaf
 def action(o: Starts, offer: int, channel: int, window: int) -> Action:
     """An action by the places of its options; without a send time below 0."""
     return Action(
@@ -60,8 +60,17 @@ def action(o: Starts, offer: int, channel: int, window: int) -> Action:
 def offer_scores(a: Asked, nodes: Nodes, o: Starts, best: Best, u: Uncertain) -> Scored:
     """The offers, each with its best channel and window."""
     count = len(nodes.starts) - 1
-    logits, errors = np.empty(count), np.empty(count)
-    for offer in range(count):
+    scored = Scored(np.empty(count), np.empty(count))
+    fill_offers(a, nodes, o, best, u, scored)
+    return scored
+
+
+@leaf
+def fill_offers(  # noqa: PLR0913, PLR0917 - as `offer_scores`, with room for what it makes
+    a: Asked, nodes: Nodes, o: Starts, best: Best, u: Uncertain, scored: Scored
+) -> None:
+    """Writes the offers' scores."""
+    for offer in range(len(scored.logits)):
         found = nodes.starts[offer]
         for node in range(found + 1, nodes.starts[offer + 1]):
             if best.logits[node] > best.logits[found]:
@@ -71,11 +80,10 @@ def offer_scores(a: Asked, nodes: Nodes, o: Starts, best: Best, u: Uncertain) ->
         whole = Action(span(o.offers, offer), x.facts, x.channel, x.window)
         variance = fact_sum(u.squares, u.precision, a, whole)
         variance += offer_variance(u.squares, u.precision, a, x, window >= 0)
-        logits[offer], errors[offer] = best.logits[found], np.sqrt(variance)
-    return Scored(logits, errors)
+        scored.logits[offer], scored.errors[offer] = best.logits[found], np.sqrt(variance)
 
 
-@inner
+@leaf
 def offer_variance(
     squares: Lookup,
     precision: float,
@@ -92,7 +100,7 @@ def offer_variance(
     return variance + all_sum(squares, precision, a, x)
 
 
-@inner
+@leaf
 def untimed_variance(squares: Lookup, precision: float, a: Asked) -> float:
     """In place of a send time's: not to send is as uncertain as the rest before all learning."""
     tokens = 0.0
@@ -109,9 +117,19 @@ def untimed_variance(squares: Lookup, precision: float, a: Asked) -> float:
 @inner
 def channel_scores(a: Asked, nodes: Nodes, best: Best, u: Uncertain, offer: int) -> Scored:
     """An offer's channels, each with its best window."""
-    start, count = nodes.starts[offer], nodes.starts[offer + 1] - nodes.starts[offer]
-    logits, errors = np.empty(count), np.empty(count)
-    for k in range(count):
+    count = nodes.starts[offer + 1] - nodes.starts[offer]
+    scored = Scored(np.empty(count), np.empty(count))
+    fill_channels(a, nodes, best, u, offer, scored)
+    return scored
+
+
+@leaf
+def fill_channels(  # noqa: PLR0913, PLR0917 - as `channel_scores`, with room for what it makes
+    a: Asked, nodes: Nodes, best: Best, u: Uncertain, offer: int, scored: Scored
+) -> None:
+    """Writes the scores of an offer's channels."""
+    start = nodes.starts[offer]
+    for k in range(len(scored.logits)):
         window = best.windows[start + k]
         x = action(u.options, offer, nodes.channels[start + k], window)
         variance = crossed_sum(u.squares, u.precision, a, CN, x.channel)
@@ -119,8 +137,7 @@ def channel_scores(a: Asked, nodes: Nodes, best: Best, u: Uncertain, offer: int)
         if window >= 0:
             variance += channel_window_sum(u.squares, u.precision, a, x)
             variance += all_sum(u.squares, u.precision, a, x)
-        logits[k], errors[k] = best.logits[start + k], np.sqrt(variance)
-    return Scored(logits, errors)
+        scored.logits[k], scored.errors[k] = best.logits[start + k], np.sqrt(variance)
 
 
 @inner
@@ -147,12 +164,27 @@ def window_scores(  # noqa: PLR0913, PLR0917 - a request, its tree, window sums,
         node: the offer with the channel.
     """
     eligible = windows_of(nodes.masks, nodes.rows[node], len(found))
-    logits, errors = np.empty(len(eligible)), np.empty(len(eligible))
+    scored = Scored(np.empty(len(eligible)), np.empty(len(eligible)))
+    fill_windows(a, eligible, found, pair, u, offer, nodes.channels[node], scored)
+    return scored
+
+
+@leaf
+def fill_windows(  # noqa: PLR0913, PLR0917 - as `window_scores`, with room for what it makes
+    a: Asked,
+    eligible: IntArray,
+    found: FloatArray,
+    pair: float,
+    u: Uncertain,
+    offer: int,
+    channel: int,
+    scored: Scored,
+) -> None:
+    """Writes the scores of some windows."""
     for k in range(len(eligible)):
-        x = action(u.options, offer, nodes.channels[node], eligible[k])
+        x = action(u.options, offer, channel, eligible[k])
         variance = crossed_sum(u.squares, u.precision, a, CW, x.window)
         variance += channel_window_sum(u.squares, u.precision, a, x)
         variance += offer_window_sum(u.squares, u.precision, a, x)
         variance += all_sum(u.squares, u.precision, a, x)
-        logits[k], errors[k] = pair + found[eligible[k]], np.sqrt(variance)
-    return Scored(logits, errors)
+        scored.logits[k], scored.errors[k] = pair + found[eligible[k]], np.sqrt(variance)

@@ -8,7 +8,7 @@ before anything is learned an option with many features is no more uncertain tha
 from typing import NamedTuple
 
 from policy.blocks import NOTHING, Lookup, Span, option_sum, pair_sum, size, triple_sum
-from policy.compiled import inner
+from policy.compiled import leaf
 from policy.crosses import CNW, CON, COW, CR, NW, ON, ONW, OW, RN, RO, RW
 
 
@@ -30,19 +30,19 @@ class Action(NamedTuple):
     window: Span
 
 
-@inner
+@leaf
 def context_if(a: Asked, cross: int) -> Span:
     """The context where something is crossed with it; else nothing."""
     return a.context if a.crosses & cross else NOTHING
 
 
-@inner
+@leaf
 def crossed_sum(tokens: Lookup, precision: float, a: Asked, cross: int, option: Span) -> float:
     """One option: alone and, where that is crossed, with the context."""
     return option_sum(tokens, precision * size(tokens, option), context_if(a, cross), option)
 
 
-@inner
+@leaf
 def fact_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     """What the request says of an offer: alone, with the context, with the offer's tokens."""
     total = option_sum(tokens, precision, context_if(a, CR), x.facts)
@@ -51,7 +51,7 @@ def fact_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     return total
 
 
-@inner
+@leaf
 def node_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     """An offer with a channel."""
     total, own = 0.0, precision * size(tokens, x.channel)
@@ -65,7 +65,7 @@ def node_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     return total
 
 
-@inner
+@leaf
 def offer_window_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     """An offer with a send window."""
     total, own = 0.0, precision * size(tokens, x.window)
@@ -79,7 +79,7 @@ def offer_window_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> f
     return total
 
 
-@inner
+@leaf
 def channel_window_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     """A channel with a send window."""
     total, prior = 0.0, precision * size(tokens, x.channel) * size(tokens, x.window)
@@ -90,7 +90,7 @@ def channel_window_sum(tokens: Lookup, precision: float, a: Asked, x: Action) ->
     return total
 
 
-@inner
+@leaf
 def all_sum(tokens: Lookup, precision: float, a: Asked, x: Action) -> float:
     """An offer with a channel and a send window."""
     if a.crosses & ONW == 0:

@@ -166,8 +166,8 @@ def walk(  # noqa: PLR0913, PLR0917 - see above
     if best.windows[node] < 0:
         scored = untimed_scores(pair)
     else:
-        found = np.empty(len(window_starts) - 1)
-        fill_window_logits(lookup, a, o, windows, parts, offer, nodes.channels[node], found)
+        kept, found = np.empty(len(kinds) - 1), np.empty(len(window_starts) - 1)
+        fill_window_logits(lookup, a, o, windows, parts, offer, nodes.channels[node], kept, found)
         scored = window_scores(a, nodes, found, pair, u, offer, node)
     _, window = put(out, end, scored, rule, start, unit, window, window_draw)
     return offer if window != DIVERGED else DIVERGED, channel, window
