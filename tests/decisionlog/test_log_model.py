@@ -433,7 +433,7 @@ class LogMachine(RuleBasedStateMachine):
             self.directory / "backup",
             self.place,
             open_log=open_log,
-            tombstone_files=[tombstones],
+            tombstone_files=[tombstones] if tombstones.exists() else [],
         )
         gone = Removed()
         for subject, through in self.tombs.items():
