@@ -124,14 +124,18 @@ def is_gone(transaction: Lookup, decision_id: bytes) -> bool:
     """Tell whether a decision was there, and was erased or has expired."""
     if transaction.get(Table.DECISIONS, decision_id) is not None:
         return False
-    is_erased = transaction.get(Table.ERASED, decision_id) is not None
-    return is_erased or decision_id < expired_before(transaction)
+    return _was_erased(transaction, decision_id) or decision_id < expired_before(transaction)
+
+
+def _was_erased(transaction: Lookup, decision_id: bytes) -> bool:
+    return transaction.get(Table.ERASED, decision_id) is not None
 
 
 def _store_decision(draft: Draft, new: NewDecision) -> Decision:
     decision_id = new.decision.decision_id
     stored = draft.get(Table.DECISIONS, decision_id)
-    if stored is not None and stored != new.value:
+    # What was erased is not brought back, also if somebody asks for the very same decision again.
+    if stored != new.value if stored is not None else _was_erased(draft, decision_id):
         raise DecisionIdReused(decision_id)
     if stored is None:
         reserve(draft, new.decision, new.contact)
@@ -224,7 +228,7 @@ def _store_report(
     if found is not None:
         return _taken_before(draft, kind, new, found)
     decision = draft.get(Table.DECISIONS, new.report.decision_id)
-    if decision is None and draft.get(Table.ERASED, new.report.decision_id) is not None:
+    if decision is None and _was_erased(draft, new.report.decision_id):
         # Counted as come and as erased, so that the ledger stays exact, and not kept.
         draft.tally(kind.stored)
         draft.tally(kind.erased)

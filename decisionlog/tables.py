@@ -54,8 +54,8 @@ ADDED_LATER: Final = frozenset(
 they are empty."""
 
 
-SORTED_BY_TIME: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.AUDIT})
-"""Tables whose new keys are mostly above all that are there."""
+SORTED_BY_TIME: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.ERASED, Table.AUDIT})
+"""Tables whose new keys, or those that are asked for, are mostly above all that are there."""
 
 
 class Counter(StrEnum):

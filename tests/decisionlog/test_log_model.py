@@ -172,6 +172,8 @@ class Reference:
             return earlier if same else RequestIdReused
         if self.decisions.get(decision.decision_id, decision) != decision:
             return DecisionIdReused
+        if self._is_dropped(decision.decision_id):
+            return DecisionIdReused
         if decision.decision_id not in self.decisions and not self._reserve(proposed):
             return ContactRefused
         self.decisions[decision.decision_id] = decision
