@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     audit,
+    evaluating,
     exporting,
     keeping,
     learning,
@@ -35,9 +36,9 @@ for command in (
     serving.check,
     serving.serve,
     learning.train,
-    learning.evaluate,
+    evaluating.evaluate,
     metrics.metrics,
-    learning.report,
+    evaluating.report,
     learning.models,
     learning.promote,
     learning.rollback,

@@ -104,6 +104,11 @@ def estimate_json(estimate: Estimate | None) -> dict[str, Any]:
     }
 
 
+def optional_json(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as contracts state it; null where nobody asked for one."""
+    return None if estimate is None else estimate_json(estimate)
+
+
 def finite(value: float | None) -> float | None:
     """JSON knows neither infinity nor NaN."""
     return value if value is not None and math.isfinite(value) else None
