@@ -33,7 +33,7 @@ class Shrinkage:
         """
         self._rate = rate
         self._memory: Memory = np.zeros((SIZE, 3), dtype=np.float32)
-        self._blocks = np.zeros(SIZE, dtype=np.int64)
+        self._blocks = np.zeros(SIZE, dtype=np.int16)  # small: it competes for the cache
         self._factors = np.ones(BLOCKS)
         self._evidence: Evidence = np.zeros((1 + BLOCKS, BLOCKS))
         self._seen, self._next = 0, FIRST_LOOK

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from policy.catalog import Catalog
@@ -11,6 +12,8 @@ from policy.identity import IdentityCache
 
 NODES_KEPT = 65_536
 """Nodes of all recorded trees that are kept: most records of a log share theirs."""
+MASKS_KEPT = 4096
+"""Sets of send windows whose numbers are kept: most actions share theirs."""
 
 
 class Stage(IntEnum):
@@ -164,6 +167,7 @@ def situation_of(record: Recorded, catalog: Catalog) -> Situation:
     return Situation(catalog, record.features, record.offer_features, windows, _named(record.tree))
 
 
+@lru_cache(maxsize=MASKS_KEPT)
 def bits(mask: int) -> tuple[int, ...]:
     """Positions of the bits that are set, ascending."""
     return tuple(index for index in range(mask.bit_length()) if mask >> index & 1)
