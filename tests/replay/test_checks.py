@@ -239,7 +239,8 @@ def test_young_decisions_are_told(tmp_path: Path) -> None:
         live(past, 100)
         past.clock.now_ms += 20 * DAY_MS
         live(past, 100)
-        found = evaluate_source(past.source(past.clock.now_ms), ("uniform",))
+        # A day later all deliveries have been reported, and are seen.
+        found = evaluate_source(past.source(past.clock.now_ms + DAY_MS), ("uniform",))
     result = found.policies["uniform"].result
     assert result.n == 100
     assert result.verdict is Verdict.WARN

@@ -1,7 +1,6 @@
 """The exported tables: all that the log holds, once, by day, and nothing of the erased."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -272,13 +271,15 @@ from replay.export import export_days
 from replay.source import Source
 data, out = map(Path, sys.argv[1:3])
 catalog = load_catalog(next((data / "catalogs").iterdir()))
-for line in sys.stdin:
+while sys.stdin.readline():
     child = os.fork()  # importing takes seconds, so it is done once
     if child == 0:
         with DecisionLog.open(data, keys=None, read_only=True) as log:
             export_days(Source(log, Registry(data), catalog, int(sys.argv[3])), out)
         os._exit(0)
-    print(child, flush=True)
+    print("begun", flush=True)
+    sys.stdin.readline()
+    os.kill(child, 9)  # it may have ended, but is still there to be waited for
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
@@ -297,9 +298,10 @@ def test_a_killed_export_leaves_no_torn_file(past: History, tmp_path: Path) -> N
         for _ in range(KILLS):
             process.stdin.write("go\n")
             process.stdin.flush()
-            child = int(process.stdout.readline())
+            assert process.stdout.readline() == "begun\n"
             time.sleep(rng.uniform(0, 0.08))
-            os.kill(child, signal.SIGKILL)
+            process.stdin.write("kill\n")
+            process.stdin.flush()
             codes.append(int(process.stdout.readline()))
             for path in out.rglob("*.parquet"):
                 pq.read_table(path, partitioning=None)
