@@ -4,19 +4,7 @@ import sys
 
 import typer
 
-from cli import (
-    audit,
-    evaluating,
-    exporting,
-    keeping,
-    learning,
-    metrics,
-    privacy,
-    serving,
-    simulation,
-    transfer,
-    vault,
-)
+from cli.commands import Commands
 from cli.key_ring import common_options
 from cli.output import complain
 from decisionlog import DecisionLogError
@@ -25,6 +13,7 @@ from replay.errors import ReplayError
 from server.serve_errors import ServeError
 
 app = typer.Typer(
+    cls=Commands,
     help="Decides which offer to send, on which channel, and when; learns from what follows.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,31 +21,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.callback()(common_options)
-for command in (
-    serving.check,
-    serving.serve,
-    learning.train,
-    evaluating.evaluate,
-    metrics.metrics,
-    evaluating.report,
-    learning.models,
-    learning.promote,
-    learning.rollback,
-    audit.verify,
-    audit.ledger,
-    audit.audit,
-    privacy.erase,
-    privacy.export_subject,
-    keeping.retain,
-    vault.check_log,
-    vault.migrate,
-    vault.rekey,
-    exporting.export,
-    transfer.backup,
-    transfer.restore,
-    simulation.simulate,
-):
-    app.command()(command)
 
 
 def run() -> None:

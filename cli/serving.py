@@ -1,7 +1,7 @@
-"""`sendwise serve`, `sendwise check`."""
+"""`sendwise serve`."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,41 +10,16 @@ from cli.opening import key_file_of
 from cli.options import (
     DEFAULT_DATA_DIR,
     DataDir,
-    Format,
     KeyFile,
-    OutputFormat,
     RequestDays,
     RetainDays,
     RetainGib,
 )
-from cli.output import line, show
 from decisionlog.upkeep import DEFAULT_REQUEST_DAYS
-from policy.catalog import load_catalog
 from server.logs import configure
 from server.preparation import prepare
 from server.settings import DEFAULT_PORT, ServeSettings, available_cores
 from server.supervisor import serve as supervise
-
-
-def check(
-    catalog: Annotated[Path, typer.Argument(help="The catalog file.", show_default=False)],
-    form: OutputFormat = Format.TEXT,
-) -> None:
-    """Validate a catalog: every mistake with its place."""
-    found = load_catalog(catalog)
-    facts: dict[str, Any] = {
-        "version": found.version,
-        "name": found.name,
-        "offers": len(found.offers),
-        "channels": len(found.channels),
-        "windows": found.send_times.windows,
-        "no_send": found.no_send is not None,
-    }
-    text = (
-        f"{catalog} is valid: {facts['offers']} offers, {facts['channels']} channels, "
-        f"{facts['windows']} send windows, version {found.version}"
-    )
-    show(facts, form, lambda: line(text))
 
 
 def serve(  # noqa: PLR0913 - one parameter an option

@@ -20,6 +20,8 @@ CHUNK_ROWS: Final = 2**14
 """Most rows of a Parquet file held at a time: with all estimators, some sixty columns of them."""
 CHUNK_BYTES: Final = 2**20
 """Bytes of a CSV file held at a time."""
+READ_BYTES: Final = 2**16
+"""Bytes of a Parquet file read at a time: else a column of a whole row group is held packed."""
 PART_ROWS: Final = 2**20
 """Rows of a Parquet file that make a part, or the row group that is larger."""
 
@@ -112,7 +114,7 @@ def _csv_stretches(_path: Path) -> list[Stretch]:
 
 def _parquet_batches(path: Path, stretch: Stretch, columns: Sequence[str]) -> _Batches:
     """Record batches of row groups, page by page rather than whole groups at once."""
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
         counts = (file.metadata.row_group(group).num_rows for group in stretch.row_groups)
         done, whole = 0, sum(counts) or 1
         for batch in file.iter_batches(

@@ -6,14 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import app
+from cli.commands import MODULES, Commands
 from tests.cli.conftest import Sendwise
 
-NAMES = sorted(
-    str(command.callback.__name__).replace("_", "-")
-    for command in app.registered_commands
-    if command.callback
-)
+NAMES = sorted(MODULES)
 ON_A_LOG = [
     "train",
     "evaluate",
@@ -63,9 +59,8 @@ def test_every_command_has_help(sendwise: Sendwise, name: str) -> None:
     shown = sendwise(name, "--help")
     assert (shown.code, shown.err) == (0, "")
     assert f"Usage: sendwise {name}" in shown.out
-    called = name.replace("-", "_")
-    (command,) = (one for one in app.registered_commands if one.callback.__name__ == called)  # type: ignore[union-attr]
-    assert (command.callback.__doc__ or "").splitlines()[0] in " ".join(shown.out.split())
+    documentation = Commands().commands[name].callback.__doc__ or ""
+    assert documentation.splitlines()[0] in " ".join(shown.out.split())
 
 
 @pytest.mark.parametrize("name", ON_A_LOG)
@@ -103,3 +98,14 @@ def test_the_program_is_installed() -> None:
     program = Path(sys.executable).with_name("sendwise")
     shown = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
     assert "Usage: sendwise" in shown.stdout
+
+
+def test_only_the_command_that_is_asked_for_is_loaded() -> None:
+    """The others would cost each start a second, and each process of an evaluation its memory."""
+    code = "import cli.main, sys; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(shown.stdout.split())
+    assert (
+        not {"pyarrow", "numba", "vowpalwabbit", *(f"cli.{one}" for one in MODULES.values())}
+        & loaded
+    )
