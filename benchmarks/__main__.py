@@ -14,6 +14,7 @@ from benchmarks import (
     encryption,
     evaluation,
     learning,
+    open_bandit,
     rescoring,
     scale,
     serving,
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[], Mapping[str, float]]] = {
     "evaluation": evaluation.run,
     "learning": learning.run,
     "scale": scale.run,
+    "open_bandit": open_bandit.run,
     "rescoring": rescoring.run,
     "serving": serving.run,
     "size": size.run,
@@ -50,13 +52,16 @@ PACKAGES = (
 
 def main(names: list[str]) -> None:
     """Runs the named benchmarks, all by default; results of others are kept."""
+    if unknown := set(names) - set(BENCHMARKS):
+        raise SystemExit(f"{__doc__} Names: {', '.join(BENCHMARKS)}; not {', '.join(unknown)}.")
     results = json.loads(RESULTS.read_bytes()) if RESULTS.exists() and names else {}
     results["machine"] = machine()
     for name in names or BENCHMARKS:
         print(f"{name} …", flush=True)
-        results[name] = {key: float(f"{value:.4g}") for key, value in BENCHMARKS[name]().items()}
-        for key, value in results[name].items():
+        found = {key: float(f"{value:.4g}") for key, value in BENCHMARKS[name]().items()}
+        for key, value in found.items():
             print(f"  {key:45} {value:>12,.6g}")
+        results |= {name: found} if found else {}
     if "size" in (names or BENCHMARKS):
         size.draw(results["size"])
         print(size.table(results["size"]))
