@@ -105,7 +105,7 @@ class Decision:
     @property
     def path(self) -> tuple[int, ...]:
         """Indices of the chosen offer, channel and send time; empty if there was nothing."""
-        return tuple(stage.chosen for stage in self.stages)
+        return tuple([stage.chosen for stage in self.stages])
 
     @property
     def action_probability(self) -> float:

@@ -6,9 +6,9 @@ not be seen; bound a scan with `until` to keep away from the moving end. Rows ar
 their transaction has ended, so the consumer may take as long as it likes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from decisionlog.codec import decode_decision, decode_delivery, decode_reward
@@ -107,9 +107,9 @@ def orphans(
     _check_slice_size(slice_size)
     bounds = (start, until, slice_size)
     for row in _orphan_rows(store, Table.DELIVERIES, *bounds):
-        yield from _decoded(decode_delivery, row, on_damage)
+        yield from _decoded(decode_delivery, (row,), on_damage)
     for row in _orphan_rows(store, Table.REWARDS, *bounds):
-        yield from _decoded(decode_reward, row, on_damage)
+        yield from _decoded(decode_reward, (row,), on_damage)
 
 
 def rows_of(  # noqa: PLR0913 - what bounds a scan
@@ -139,7 +139,7 @@ def rows_of(  # noqa: PLR0913 - what bounds a scan
     """
     for rows in row_slices(store, table, start=start, until=until, slice_size=slice_size):
         for row in rows:
-            yield from _decoded(decode, row, on_damage)
+            yield from _decoded(decode, (row,), on_damage)
 
 
 def row_slices(
@@ -226,25 +226,20 @@ def _without_decision(transaction: ReadTransaction, rows: Sequence[_Row]) -> lis
 
 
 def _logged(raw: _RawDecision, on_damage: OnDamage) -> Iterator[LoggedDecision]:
-    deliveries = _all_decoded(decode_delivery, raw.deliveries, on_damage)
-    rewards = _all_decoded(decode_reward, raw.rewards, on_damage)
-    for decision in _decoded(decode_decision, raw.decision, on_damage):
+    deliveries = tuple(_decoded(decode_delivery, raw.deliveries, on_damage))
+    rewards = tuple(_decoded(decode_reward, raw.rewards, on_damage))
+    for decision in _decoded(decode_decision, (raw.decision,), on_damage):
         yield LoggedDecision(decision, deliveries, rewards)
 
 
-def _all_decoded(
-    decode: Callable[[bytes, bytes], _Record], rows: list[_Row], on_damage: OnDamage
-) -> tuple[_Record, ...]:
-    return tuple(chain.from_iterable(_decoded(decode, row, on_damage) for row in rows))
-
-
 def _decoded(
-    decode: Callable[[bytes, bytes], _Record], row: _Row, on_damage: OnDamage
-) -> Iterator[_Record]:
-    """Yield the record of a row, or nothing if it is damaged."""
-    try:
-        record = decode(row.key, row.value)
-    except DamagedRecord as damage:
-        on_damage(damage)
-    else:
-        yield record
+    decode: Callable[[bytes, bytes], _Record], rows: Iterable[_Row], on_damage: OnDamage
+) -> list[_Record]:
+    """Return the records of rows, without those that are damaged."""
+    found = []
+    for key, value in rows:
+        try:
+            found.append(decode(key, value))
+        except DamagedRecord as damage:
+            on_damage(damage)
+    return found

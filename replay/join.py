@@ -140,9 +140,8 @@ def outcomes(
             yield Joined(entry, None, Left.UNUSABLE_REWARD)
             continue
         decision = entry.decision
-        path = tuple(stage.chosen for stage in decision.stages)
         situation = situation_of(decision, catalogs(decision.catalog_version))
-        yield Joined(entry, Interaction(decision, situation, path, reward), None)
+        yield Joined(entry, Interaction(decision, situation, decision.path, reward), None)
 
 
 def reward_of(logged: LoggedDecision, rule: RewardRule) -> float:

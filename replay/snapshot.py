@@ -21,7 +21,13 @@ def end_of(as_of_ms: int, until: bytes | None) -> bytes:
 def known_at(logged: Iterable[LoggedDecision], as_of_ms: int) -> Iterator[LoggedDecision]:
     """Yields decisions with those of their reports that had been received by a moment."""
     for one in logged:
-        deliveries = tuple(each for each in one.deliveries if each.received_at_ms <= as_of_ms)
-        rewards = tuple(each for each in one.rewards if each.received_at_ms <= as_of_ms)
-        is_whole = (len(deliveries), len(rewards)) == (len(one.deliveries), len(one.rewards))
-        yield one if is_whole else replace(one, deliveries=deliveries, rewards=rewards)
+        latest = [each.received_at_ms for each in (*one.deliveries, *one.rewards)]
+        yield one if max(latest, default=as_of_ms) <= as_of_ms else _as_known(one, as_of_ms)
+
+
+def _as_known(one: LoggedDecision, as_of_ms: int) -> LoggedDecision:
+    return replace(
+        one,
+        deliveries=tuple(each for each in one.deliveries if each.received_at_ms <= as_of_ms),
+        rewards=tuple(each for each in one.rewards if each.received_at_ms <= as_of_ms),
+    )

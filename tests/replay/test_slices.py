@@ -1,5 +1,6 @@
 """A log read in stretches and over processes gives the same as one read in one go."""
 
+import gc
 import pickle
 from collections.abc import Iterator
 from functools import partial
@@ -85,6 +86,22 @@ def test_errors_of_other_processes_arrive(tmp_path: Path) -> None:
         for processes in (1, 2):
             with pytest.raises(DamagedRecord):
                 evaluate_source(shared(past), ("uniform",), processes=processes)
+
+
+@pytest.mark.usefixtures("short", "ours")
+def test_garbage_is_looked_for_again(lived: History) -> None:
+    """Reading puts it off, and leaves it as it was, whether it ends well or not."""
+    evaluate_source(shared(lived), ("uniform",), processes=1)
+    assert gc.isenabled()
+    with pytest.raises(UnusableLearnerError):
+        evaluate_source(shared(lived), ("ours_to_evaluate:Raising",), processes=1)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        evaluate_source(shared(lived), ("uniform",), processes=1)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_log_may_be_cut_anywhere(lived: History) -> None:
