@@ -1,14 +1,17 @@
 """The course of a log, stretch by stretch: what arms earned, and what the log says of policies."""
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from policy.rollout import Arm
-from replay.estimate import Estimate
+from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.estimators import Ips
+from replay.intervals.estimators import EstimatorIntervals
 from replay.join import Interaction
+from replay.log_evaluation import LOG_INTERVALS, clusters
 from replay.report_data import Series, SeriesPoint, SharePoint, Shares, Unit
 from replay.sample import Sample
 from replay.source import Source
@@ -22,19 +25,20 @@ class Course:
     """Rewards by arm, those of each policy's own decisions, and effective sizes; parts merge."""
 
     def __init__(self) -> None:
-        self.stretches: dict[tuple[Arm, int], RunningMean] = {}
-        self.own: dict[str, RunningMean] = {}
+        self.stretches: defaultdict[tuple[Arm, int], RunningMean] = defaultdict(RunningMean)
+        self.own: defaultdict[str, RunningMean] = defaultdict(RunningMean)
         self.weights: dict[tuple[str, int], Floats] = {}
         """By policy and stretch: interactions, sum of weights, sum of their squares."""
         self.is_rate = True
 
     def add(self, interactions: Sequence[Interaction], stretches: Sequence[int]) -> None:
         """Takes in interactions, with the stretch of each."""
-        for one, stretch in zip(interactions, stretches, strict=True):
+        subjects = clusters(interactions).tolist()
+        for one, subject, stretch in zip(interactions, subjects, stretches, strict=True):
             decision, reward = one.decision, one.reward
             self.is_rate = self.is_rate and reward in {0.0, 1.0}
-            self.stretches.setdefault((Arm(decision.arm), stretch), RunningMean()).add(reward)
-            self.own.setdefault(decision.policy_version, RunningMean()).add(reward)
+            self.stretches[Arm(decision.arm), stretch].add(reward, subject)
+            self.own[decision.policy_version].add(reward, subject)
 
     def add_weights(self, policy: str, weights: Floats, stretches: Sequence[int]) -> None:
         """Takes in a policy's importance weights, with the stretch of each."""
@@ -48,9 +52,9 @@ class Course:
         """Takes in what another one has seen."""
         self.is_rate = self.is_rate and other.is_rate
         for key, mean in other.stretches.items():
-            self.stretches.setdefault(key, RunningMean()).merge(mean)
+            self.stretches[key].merge(mean)
         for version, mean in other.own.items():
-            self.own.setdefault(version, RunningMean()).merge(mean)
+            self.own[version].merge(mean)
         for place, sums in other.weights.items():
             mine = self.weights.setdefault(place, np.zeros(3))
             mine += sums
@@ -96,15 +100,15 @@ class Course:
 
 
 class RunningMean:
-    """The mean of rewards that come one by one; parts merge."""
+    """The mean of rewards that come one by one, clustered by subject; parts merge."""
 
     def __init__(self) -> None:
-        self.sums = Ips().statistics()
-        self.waiting: list[float] = []
+        self.gathered = EstimatorIntervals([Ips()], LOG_INTERVALS)
+        self.waiting: list[tuple[float, int]] = []
 
-    def add(self, reward: float) -> None:
+    def add(self, reward: float, subject: int) -> None:
         """Takes one; many are summed at a time, which costs little more than one."""
-        self.waiting.append(reward)
+        self.waiting.append((reward, subject))
         if len(self.waiting) == WAITING:
             self.flush()
 
@@ -112,19 +116,20 @@ class RunningMean:
         """Takes in another's rewards."""
         self.flush()
         other.flush()
-        self.sums.merge(other.sums)
+        self.gathered.merge(other.gathered)
 
     def estimate(self) -> Estimate:
         """The mean so far."""
         self.flush()
-        return Ips().estimate(self.sums)
+        return self.gathered.estimate(Ips.name, DEFAULT_LEVEL)
 
     def flush(self) -> None:
         """Sums what waits."""
-        rewards = np.asarray(self.waiting, dtype=np.float64)
-        ones = np.ones(len(rewards))
-        self.sums.add(Sample(rewards, ones, ones))
-        self.waiting = []
+        if self.waiting:
+            rewards, subjects = zip(*self.waiting, strict=True)
+            ones = np.ones(len(rewards))
+            self.gathered.add(Sample(np.array(rewards), ones, ones, subject=np.array(subjects)))
+            self.waiting = []
 
 
 class Stretches:

@@ -187,7 +187,7 @@ def _sample(
         reward=np.asarray([one.reward for one in interactions]),
         p_log=p_logged(interactions),
         p_target=probabilities,
-        subject=_clusters(interactions),
+        subject=clusters(interactions),
         **columns,  # type: ignore[arg-type] # by name, none of them the others
     )
 
@@ -198,7 +198,7 @@ def evaluation_row(one: Interaction, target: Target) -> dict[str, float]:
         "reward": one.reward,
         "p_log": _p_log(one),
         "p_target": float(p_target(target.policy, [one])[0]),
-        "subject": int(_clusters([one])[0]),
+        "subject": int(clusters([one])[0]),
     }
 
 
@@ -206,7 +206,7 @@ def _p_log(interaction: Interaction) -> float:
     return interaction.decision.action_probability
 
 
-def _clusters(interactions: Sequence[Interaction]) -> Ints:
+def clusters(interactions: Sequence[Interaction]) -> Ints:
     """A number for each subject: 63 bits of its pseudonym, shape (n,)."""
     keys = keys_of([one.decision for one in interactions])
     return (keys >> np.uint64(1)).astype(np.int64)

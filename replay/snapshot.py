@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from decisionlog import LoggedDecision
+from decisionlog import Delivery, LoggedDecision, Reward
 from decisionlog.ids import lower_bound
 
 
@@ -21,8 +21,9 @@ def end_of(as_of_ms: int, until: bytes | None) -> bytes:
 def known_at(logged: Iterable[LoggedDecision], as_of_ms: int) -> Iterator[LoggedDecision]:
     """Yields decisions with those of their reports that had been received by a moment."""
     for one in logged:
-        latest = [each.received_at_ms for each in (*one.deliveries, *one.rewards)]
-        yield one if max(latest, default=as_of_ms) <= as_of_ms else _as_known(one, as_of_ms)
+        reports: tuple[Delivery | Reward, ...] = (*one.deliveries, *one.rewards)
+        came = [each.received_at_ms for each in reports]
+        yield one if max(came, default=as_of_ms) <= as_of_ms else _as_known(one, as_of_ms)
 
 
 def _as_known(one: LoggedDecision, as_of_ms: int) -> LoggedDecision:

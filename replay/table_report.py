@@ -11,6 +11,7 @@ from replay.estimators import Ips
 from replay.evaluation import EvaluationResult, evaluate_table
 from replay.formats import Formats
 from replay.histogram import WeightHistogram
+from replay.intervals.estimators import EstimatorIntervals
 from replay.intervals.settings import IntervalSettings
 from replay.paired import make_paired
 from replay.report_data import PolicyRow, ReportData, Unit
@@ -61,13 +62,13 @@ class _Around:
     def __init__(self, intervals: IntervalSettings) -> None:
         self.n = 0
         self._is_rate = True
-        self._mean = Ips().statistics()
+        self._mean = EstimatorIntervals([Ips()], intervals)
         self._paired = make_paired(PAIRED_FORM, intervals)
         self.weights = WeightHistogram()
 
     def add(self, sample: Sample) -> None:
         """Takes in a chunk."""
-        logged = Sample(sample.reward, sample.p_log, sample.p_log)
+        logged = Sample(sample.reward, sample.p_log, sample.p_log, subject=sample.subject)
         self.n += len(sample)
         self._is_rate = self._is_rate and bool(((sample.reward == 0) | (sample.reward == 1)).all())
         self._mean.add(logged)
@@ -81,7 +82,7 @@ class _Around:
 
     def logging(self) -> Estimate:
         """The mean reward."""
-        return Ips().estimate(self._mean)
+        return self._mean.estimate(Ips.name, DEFAULT_LEVEL)
 
     def difference(self) -> Estimate | None:
         """The target policy minus the logging policy."""

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from replay.errors import EmptySampleError, NoOverlapError
-from replay.estimate import Bounds, Estimate
+from replay.estimate import Estimate
 from replay.estimators.base import AdaptiveEstimator, ColumnEstimator, Estimator
 from replay.intervals.bets import ValueBets
 from replay.intervals.bounded import BoundedColumns, form_of
-from replay.intervals.evidence import Evidence, make_estimate
+from replay.intervals.evidence import NOTHING_SEEN, Evidence, Seen, make_estimate
 from replay.intervals.settings import IntervalSettings, Method
 from replay.sample import Sample
 from replay.statistics import Column, Part, Statistics, all_pairs
@@ -67,13 +67,14 @@ class EstimatorIntervals:
         for name, bets in self.bets.items():
             bets.merge(following.bets[name])
 
-    def estimate(self, name: str, level: float, seen: tuple[Bounds, float]) -> Estimate:
+    def estimate(self, name: str, level: float, seen: Seen = NOTHING_SEEN) -> Estimate:
         """An estimator's value and interval.
 
         Args:
             name: Of the estimator.
             level: Confidence level, above 0 and below 1.
-            seen: Smallest and largest reward, and largest weight, of all rows.
+            seen: Smallest and largest reward, and largest weight, of all rows; likelihoods that
+                nobody declared bounds for rest on it.
 
         Raises:
             NoEstimateError: The data allow none.
@@ -90,9 +91,7 @@ class EstimatorIntervals:
             raise NoOverlapError(self.statistics.n) from None
         return make_estimate(evidence, self.settings, level)
 
-    def _evidence(
-        self, name: str, estimator: ColumnEstimator, seen: tuple[Bounds, float]
-    ) -> Evidence:
+    def _evidence(self, name: str, estimator: ColumnEstimator, seen: Seen) -> Evidence:
         statistics = self.statistics
         means = statistics.means(estimator.columns)
         return Evidence(

@@ -23,6 +23,9 @@ from replay.intervals.units import Units
 from replay.sums import Floats
 
 Interval = tuple[float, float]
+Seen = tuple[Bounds, float]
+"""Smallest and largest reward, and largest weight, of all rows."""
+NOTHING_SEEN: Seen = (NO_BOUNDS, math.inf)
 
 _WORDS: Mapping[Method, str] = {
     Method.SKEW: "delta method corrected for skewness",
@@ -50,8 +53,7 @@ class Evidence:
     """How the value is made, in words."""
     range: Bounds
     """What the value keeps, by declaration."""
-    seen: tuple[Bounds, float] = (NO_BOUNDS, math.inf)
-    """Smallest and largest reward, and largest weight, of all rows."""
+    seen: Seen = NOTHING_SEEN
     fitted: int = 0
     """Factors that were fitted to the same rows."""
     bounded: BoundedColumns | None = None

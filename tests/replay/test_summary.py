@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replay.course import STRETCHES
+from replay.course import STRETCHES, Course
 from replay.errors import EmptySampleError
 from replay.estimate import Estimate
 from replay.join import has_support
@@ -91,6 +91,21 @@ def test_a_prediction_is_held_against_what_came_true(
     assert data.prediction.realised.value == pytest.approx(sum(own) / len(own))
     assert data.prediction.kept == (word == "as predicted")
     assert data.headlines[-1].endswith(f", {word}.")
+
+
+def test_rows_of_a_subject_are_not_independent(lived: History) -> None:
+    """What was earned is as uncertain if everything comes ten times: nobody new has told of it."""
+    interactions = list(lived.source().interactions())
+    once, tenfold = Course(), Course()
+    once.add(interactions, [0] * len(interactions))
+    for _ in range(10):
+        tenfold.add(interactions, [0] * len(interactions))
+    own, again = (course.realised("fixed/loyal") for course in (once, tenfold))
+    assert own is not None
+    assert again is not None
+    assert again.interval == pytest.approx(own.interval)
+    (series, *_), (more, *_) = (course.series([len(interactions)]) for course in (once, tenfold))
+    assert more.points[0].estimate.interval == pytest.approx(series.points[0].estimate.interval)
 
 
 def test_without_a_prediction_there_is_none(lived: History) -> None:

@@ -46,6 +46,20 @@ def test_a_table_has_a_report(tmp_path: Path) -> None:
     assert "target policy, snips" in render_report(data)
 
 
+def test_rows_of_a_subject_are_not_independent(tmp_path: Path) -> None:
+    """The logging policy's mean is as uncertain if each subject's row is there ten times."""
+    rng = np.random.default_rng(2)
+    reward, subject = (rng.random(ROWS) < 0.3).astype(float), np.arange(ROWS)
+    subject[1::2] = subject[::2]
+    reward[1::2] = reward[::2]
+    paired = table(tmp_path / "paired.parquet", reward=reward, subject=subject)
+    alone = table(tmp_path / "alone.parquet", reward=reward)
+    logging, narrow = (summarise_table(one, at(LATER_MS)).logging for one in (paired, alone))
+    (low, high), (low_alone, high_alone) = logging.interval, narrow.interval
+    assert logging.value == narrow.value
+    assert high - low == pytest.approx(2**0.5 * (high_alone - low_alone), rel=1e-2)
+
+
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
