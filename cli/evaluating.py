@@ -282,7 +282,7 @@ def _fitted(opened: Source, name: str | None, folds: int) -> CrossFitted | None:
     if name is None:
         return None
     plan = RewardModelPlan(name, folds)
-    with progress(f"Fitting {name}", opened.size) as advance:
+    with progress(f"Fitting {name}", plan.readings * opened.size) as advance:
         return fit(opened, plan, advance)
 
 

@@ -1,7 +1,12 @@
 """What can go wrong in replay: one tree of errors that carry what they are about."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Final
+
+NAMES_SHOWN: Final = 20
+"""Of the columns of a table."""
 
 
 class ReplayError(Exception):
@@ -32,6 +37,18 @@ class ColumnTypeError(SampleError):
         self.expected = expected
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names in a row; of very many the first ones."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    """The known name that was meant, perhaps."""
+    near = get_close_matches(name, known, n=1)
+    return f" (is {near[0]} meant?)" if near else ""
+
+
 class BadValueError(SampleError):
     """One value breaks its column's rule."""
 
@@ -47,10 +64,15 @@ class BadValueError(SampleError):
 class MissingColumnError(SampleError):
     """An estimator, or every evaluation, needs a column that is not there."""
 
-    def __init__(self, column: str, needed_by: str) -> None:
-        super().__init__(f"column {column} is missing and {needed_by} needs it")
+    def __init__(self, column: str, needed_by: str, there: Sequence[str] = ()) -> None:
+        text = f"column {column} is missing and {needed_by} needs it"
+        super().__init__(
+            f"{text}; there are {_listed(there)}{_near(column, there)}" if there else text
+        )
         self.column = column
         self.needed_by = needed_by
+        self.there = tuple(there)
+        """The columns that are there, if it is known."""
 
 
 class UnpairedError(SampleError):

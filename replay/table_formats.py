@@ -1,10 +1,12 @@
 """Parquet and CSV files as checked samples, in bounded memory; pyarrow is known here alone."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +31,21 @@ ARROW_ERRORS: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What reading a broken file may raise."""
 
 _PARQUET_MAGIC: Final = b"PAR1"
+_PACKED: Final[Mapping[bytes, str]] = MappingProxyType(
+    {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
+)
+"""What packed files begin with."""
 _EMPTY = "an empty value"
+
+_TEXTS: Final = (pa.types.is_string, pa.types.is_large_string)
+_WHOLE: Final = re.compile(r"0|-?[1-9]\d{0,18}", re.ASCII)
+"""Zeros in front make another customer."""
+_DECIMAL: Final = re.compile(r"-?\d+(\.\d+([eE][+-]?\d+)?|[eE]\+\d+)", re.ASCII)
+"""As programs write floats; what has no point and no plus, such as 5e3, may be text."""
+_ID_BITS: Final = 64
+_INEXACT: Final = 2.0**53
+"""From here on not every whole number is a float64."""
+_CLUSTER_RULE: Final = "must be a whole number or text, and as a float below 2^53"
 
 _Batches = Iterator[tuple[Any, float]]
 
@@ -84,8 +100,16 @@ def _parquet_names(path: Path) -> list[str]:
 
 
 def _csv_names(path: Path) -> list[str]:
-    with path.open("rb") as file, pyarrow.csv.open_csv(file) as reader:
+    with path.open("rb") as file, pyarrow.csv.open_csv(_unpacked(file)) as reader:
         return list(reader.schema.names)
+
+
+def _unpacked(file: BinaryIO) -> Any:  # noqa: ANN401 - pyarrow ships no types
+    """What a file holds, to be read from its beginning; itself if it is not packed."""
+    first = file.read(max(map(len, _PACKED)))
+    file.seek(0)
+    codec = next((codec for magic, codec in _PACKED.items() if first.startswith(magic)), None)
+    return pa.CompressedInputStream(file, codec) if codec else file
 
 
 def _parquet_stretches(path: Path) -> list[Stretch]:
@@ -134,13 +158,13 @@ def _csv_batches(path: Path, _stretch: Stretch, columns: Sequence[str]) -> _Batc
     )
     size = path.stat().st_size
     reading = pyarrow.csv.ReadOptions(use_threads=False, block_size=CHUNK_BYTES)
-    with (
-        path.open("rb") as file,
-        pyarrow.csv.open_csv(file, read_options=reading, convert_options=options) as reader,
-    ):
-        # The reader runs ahead of us, so that the file's own position says nothing.
-        for number, batch in enumerate(reader, start=1):
-            yield batch, min(number * CHUNK_BYTES / size, 1.0)
+    with path.open("rb") as file:
+        content = _unpacked(file)
+        with pyarrow.csv.open_csv(content, read_options=reading, convert_options=options) as reader:
+            # The reader runs ahead of us: of packed files alone the position is all there is.
+            for number, batch in enumerate(reader, start=1):
+                read = number * CHUNK_BYTES if content is file else file.tell()
+                yield batch, min(read / size, 1.0)
 
 
 def _sample(
@@ -189,17 +213,37 @@ def _is_number(text: Any) -> bool:  # noqa: ANN401 - as above
     return True
 
 
-def _clusters(name: str, column: Any, _first_row: int) -> Ints:  # noqa: ANN401 - as above
-    """A column of subjects or loggers as numbers: whole ones as they are, text by its hash."""
-    if pa.types.is_integer(column.type):
+def _clusters(name: str, column: Any, first_row: int) -> Ints:  # noqa: ANN401 - as above
+    """A column of subjects or loggers as numbers, the same ones whatever holds them.
+
+    Whole numbers are themselves, also as floats or as text; other text is its hash.
+    """
+    kind = column.type
+    if pa.types.is_integer(kind):
         ids: Ints = column.cast(pa.int64(), safe=False).to_numpy(zero_copy_only=False)
         return ids
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise ColumnTypeError(name, f"values of type {column.type}", "whole numbers or text")
-    encoded = column.dictionary_encode()
-    hashes = np.array([_hash(text) for text in encoded.dictionary.to_pylist()], dtype=np.int64)
-    clusters: Ints = hashes[encoded.indices.to_numpy()]
+    if not any(test(kind) for test in (pa.types.is_floating, *_TEXTS)):
+        raise ColumnTypeError(name, f"values of type {kind}", "whole numbers or text")
+    encoded = (
+        column.cast(pa.float64()) if pa.types.is_floating(kind) else column
+    ).dictionary_encode()
+    each, values = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    found = [_cluster(value) for value in values]
+    if None in found:
+        index = int(np.isin(each, [at for at, one in enumerate(found) if one is None]).argmax())
+        raise BadValueError(first_row + index, name, values[each[index]], _CLUSTER_RULE)
+    clusters: Ints = np.array(found, dtype=np.int64)[each]
     return clusters
+
+
+def _cluster(value: float | str) -> int | None:
+    """The number of a subject; None for a number that is not whole, or too large to be exact."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value) and int(value).bit_length() < _ID_BITS:
+        return int(value)
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        return _hash(value)
+    number = float(value)
+    return int(number) if number.is_integer() and abs(number) < _INEXACT else None
 
 
 def _hash(text: str) -> int:

@@ -15,7 +15,7 @@ REQUIRED: Final = ("reward", "p_log", "p_target")
 OPTIONAL: Final = tuple(name for name in (*NUMBERS, *CLUSTERS) if name not in REQUIRED)
 """Columns that a table may have; all others are left unread."""
 
-_SUFFIXES: Final = (".parquet", ".csv")
+_SUFFIXES: Final = (".parquet", ".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class _File:
         for column, needed_by in needed.items():
             count = self.columns.count(column)
             if count == 0:
-                raise BadTableError(self.path, MissingColumnError(column, needed_by))
+                raise BadTableError(self.path, MissingColumnError(column, needed_by, self.columns))
             if count > 1:
                 raise TableFormatError(self.path, f"column {column} is there {count} times")
 
@@ -135,7 +135,7 @@ def open_table(path: Path) -> Table:
         raise TableFormatError(path, "there is no such file or directory")
     files = _data_files(path) if path.is_dir() else (path,)
     if not files:
-        raise TableFormatError(path, f"no file in it ends in {' or '.join(_SUFFIXES)}")
+        raise TableFormatError(path, f"no file in it ends in {', '.join(_SUFFIXES)}")
     return Table(path, tuple(_open_file(file) for file in files))
 
 
@@ -152,8 +152,9 @@ def blaming(path: Path) -> Iterator[None]:
 
 def _data_files(directory: Path) -> tuple[Path, ...]:
     """Data files below a directory; engines mark their own files by a dot or an underscore."""
-    found = (file for file in directory.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
-    return tuple(sorted(file for file in found if not file.name.startswith((".", "_"))))
+    found = (file for file in directory.rglob("*") if file.name.endswith(_SUFFIXES))
+    ours = (file for file in found if not file.name.startswith((".", "_")) and file.is_file())
+    return tuple(sorted(ours))
 
 
 def _open_file(path: Path) -> _File:

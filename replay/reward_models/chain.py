@@ -1,6 +1,6 @@
 """The chain's own learner as a reward model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -55,9 +55,9 @@ class ChainLearner:
         """See `Learner`."""
         self._trainee.read(interaction)
 
-    def learned(self) -> ChainModel:
+    def learned(self, on_progress: Callable[[int], None]) -> ChainModel:
         """See `Learner`."""
-        student, _ = self._trainee.learned(lambda _: None)
+        student, _ = self._trainee.learned(on_progress)
         chain = student.chain
         return ChainModel(chain.weights, self._exploration, chain.scale, chain.interactions)
 

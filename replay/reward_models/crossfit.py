@@ -26,6 +26,7 @@ from replay.source import Source
 from replay.sums import Floats
 
 FOLDS = 3
+OnProgress = Callable[[int], None]
 
 
 class Ready(Protocol):
@@ -48,8 +49,12 @@ class Learner(Protocol):
     def read(self, interaction: Interaction) -> None:
         """Takes in an interaction."""
 
-    def learned(self) -> Fitted:
-        """What it has learned from all of them; they must be some."""
+    def learned(self, on_progress: OnProgress) -> Fitted:
+        """What it has learned from all of them; they must be some.
+
+        Args:
+            on_progress: called with the interactions learned from since the last call.
+        """
 
     def close(self) -> None:
         """Frees everything."""
@@ -61,6 +66,14 @@ class RewardModelPlan:
 
     name: str = Model.CHAIN.value
     folds: int = FOLDS
+
+    @property
+    def readings(self) -> int:
+        """How often each decision is gone through, for progress.
+
+        Once it is read, and then learned from by the models of all folds but its own.
+        """
+        return self.folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,27 +137,28 @@ def fold_of(decision: Decision, folds: int) -> int:
 
 
 def fit(
-    source: Source, plan: RewardModelPlan, on_progress: Callable[[int], None] | None = None
+    source: Source, plan: RewardModelPlan, on_progress: OnProgress | None = None
 ) -> CrossFitted:
     """Fits a model for each fold on the interactions of the others.
 
     Args:
         source: read once.
         plan: which model.
-        on_progress: called with the decisions read since the last call.
+        on_progress: called with the decisions read or learned from since the last call; see
+            `RewardModelPlan.readings`.
 
     Raises:
         UnknownModelError: if there is no such model.
         ModelMissingError: if it needs a package that is not installed.
         NothingToLearnError: if some fold's model had no interactions to learn from.
     """
-    model = model_of(plan.name)
+    model, advance = model_of(plan.name), on_progress or (lambda _: None)
     with ExitStack() as stack:
         learners = [
             stack.enter_context(closing(_learner(model, source))) for _ in range(plan.folds)
         ]
         counts = [0] * plan.folds
-        for interaction in source.interactions(on_progress):
+        for interaction in source.interactions(advance):
             own = fold_of(interaction.decision, plan.folds)
             for fold, learner in enumerate(learners):
                 if fold != own:
@@ -152,7 +166,7 @@ def fit(
                     counts[fold] += 1
         if not all(counts):
             raise NothingToLearnError
-        return CrossFitted(plan.name, tuple(learner.learned() for learner in learners))
+        return CrossFitted(plan.name, tuple(learner.learned(advance) for learner in learners))
 
 
 def _learner(model: Model, source: Source) -> Learner:

@@ -34,7 +34,7 @@ class ModelMissingError(SettingError):
 
     def __init__(self, name: str, package: str) -> None:
         super().__init__(
-            f"the reward model {name!r} needs {package}: pip install 'sendwise[models]'; "
+            f"the reward model {name!r} needs {package}: python -m pip install {package}; "
             "the model 'chain' needs nothing more"
         )
         self.name = name

@@ -74,10 +74,12 @@ class TabularLearner:
     def __init__(self, model: Model) -> None:
         _check_installed(model)
         self._model = model
+        self._read = 0
         self._rows: list[tuple[float, bytes, Facts, float]] = []
 
     def read(self, interaction: Interaction) -> None:
         """See `Learner`."""
+        self._read += 1
         decision_id = interaction.decision.decision_id
         # The largest lots go first, so that the sample does not depend on the order of the log.
         lot = -hashed(decision_id, "model sample")
@@ -88,14 +90,16 @@ class TabularLearner:
         elif row[:2] > self._rows[0][:2]:
             heapq.heapreplace(self._rows, row)
 
-    def learned(self) -> TabularModel:
+    def learned(self, on_progress: Callable[[int], None]) -> TabularModel:
         """See `Learner`."""
         self._rows.sort(key=lambda row: row[1])
         rows = [facts for _, _, facts, _ in self._rows]
         rewards = np.asarray([reward for *_, reward in self._rows], dtype=np.float64)
         encoder = Encoder()
         encoder.fit(rows)
-        return TabularModel(encoder, _FITS[self._model](encoder, encoder.encode(rows), rewards))
+        predict = _FITS[self._model](encoder, encoder.encode(rows), rewards)
+        on_progress(self._read)
+        return TabularModel(encoder, predict)
 
     def close(self) -> None:
         """See `Learner`."""

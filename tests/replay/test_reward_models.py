@@ -192,13 +192,24 @@ def test_batches_change_nothing(lived: History, monkeypatch: pytest.MonkeyPatch)
         assert one == pytest.approx(scorer.values([interaction])[0])
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_progress_goes_on_while_models_are_fitted(lived: History, name: str) -> None:
+    """Reading is one of its readings, learning the others: a bar does not stand still meanwhile."""
+    plan, steps = RewardModelPlan(name, folds=4), list[int]()
+    size = lived.source().size
+    fit(lived.source(), plan, steps.append)
+    interactions = len(list(lived.source().interactions()))
+    assert sum(steps) == size + (plan.readings - 1) * interactions
+    assert len(steps) >= size + plan.folds
+
+
 def test_a_missing_package_is_named() -> None:
     """With what installs it, and what needs nothing more."""
     ran = subprocess.run(
         [sys.executable, "-c", MISSING], check=True, capture_output=True, text=True
     )
     assert ran.stdout == (
-        "the reward model 'ridge' needs scikit-learn: pip install 'sendwise[models]'; "
+        "the reward model 'ridge' needs scikit-learn: python -m pip install scikit-learn; "
         "the model 'chain' needs nothing more\n"
     )
 

@@ -1,5 +1,7 @@
 """Tables stream in bounded memory, and every fault is named by file, row and column."""
 
+import bz2
+import gzip
 import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -41,6 +43,12 @@ def write_parquet(path: Path, columns: Columns) -> None:
 def write_csv(path: Path, columns: Columns) -> None:
     """Columns as a CSV file."""
     pyarrow.csv.write_csv(pa.table(dict(columns)), path)
+
+
+def zstd(content: bytes) -> bytes:
+    """Packed by Zstandard, for which Python 3.11 has no module."""
+    packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
+    return packed
 
 
 FORMATS = pytest.mark.parametrize("write", [write_parquet, write_csv], ids=["parquet", "csv"])
@@ -135,6 +143,21 @@ def test_a_missing_column_is_named(tmp_path: Path, write: Write, column: str) ->
     assert (cause.column, cause.needed_by) == (column, "every evaluation")
 
 
+@FORMATS
+def test_a_missing_column_is_looked_for(tmp_path: Path, write: Write) -> None:
+    """The error lists the columns that are there, not hundreds of them, and a name that is near."""
+    columns = {"reward": [1.0], "p_log": [0.5], "p_targt": [0.5]}
+    assert str(fault_of(tmp_path / "t", columns, write)) == (
+        "column p_target is missing and every evaluation needs it; "
+        "there are reward, p_log, p_targt (is p_targt meant?)"
+    )
+    many = {f"feature_{number:03}": [0.0] for number in range(300)}
+    wide = str(fault_of(tmp_path / "t", {"reward": [1.0], "p_log": [0.5], **many}, write))
+    assert wide.endswith("there are reward, p_log, feature_000, " + wide.partition("_000, ")[2])
+    assert len(wide) < 500
+    assert wide.endswith(" and 282 more")
+
+
 def test_an_estimators_missing_column_is_named(tmp_path: Path) -> None:
     """A chosen estimator whose column is absent is named with it."""
     write_parquet(tmp_path / "t", good())
@@ -216,6 +239,44 @@ def test_subjects_become_clusters(tmp_path: Path, write: Write, subjects: list[o
     assert len(set(ids)) == 3
 
 
+def clusters_of(path: Path) -> list[int]:
+    """Cluster ids of a table's subjects."""
+    (chunk,) = open_table(path).chunks({**NEEDED, "subject": "clusters"})
+    assert chunk.sample.subject is not None
+    return [*map(int, chunk.sample.subject)]
+
+
+def test_a_subject_is_the_same_in_every_format(tmp_path: Path) -> None:
+    """A whole number is itself, however a file holds it; other text is told apart by its hash."""
+    forms = {"int": [7, -8, 7, 9], "float": [7.0, -8.0, 7.0, 9.0], "text": ["7", "-8", "7", "9"]}
+    for name, subjects in forms.items():
+        write_parquet(tmp_path / f"{name}.parquet", {**good(), "subject": subjects})
+        write_csv(tmp_path / f"{name}.csv", {**good(), "subject": subjects})
+    (tmp_path / "decimal.csv").write_text("reward,p_log,p_target,subject\n1,1,1,7.0\n")
+    assert {tuple(clusters_of(path)) for path in tmp_path.glob("*") if path.stem in forms} == {
+        (7, -8, 7, 9)
+    }
+    assert clusters_of(tmp_path / "decimal.csv") == [7]
+    words = {**good(), "subject": ["ann", "007", "7", "5e3"]}
+    for write in (write_parquet, write_csv):
+        write(tmp_path / "words", words)
+        assert len(set(clusters_of(tmp_path / "words"))) == 4
+        assert clusters_of(tmp_path / "words")[2] == 7
+
+
+@FORMATS
+@pytest.mark.parametrize("bad", [1.5, -0.25, 2.0**53])
+def test_a_subject_that_is_no_whole_number_is_named(
+    tmp_path: Path, write: Write, bad: float
+) -> None:
+    """Floats that are not whole, or too large to be exact, would mix customers up."""
+    columns = {**good(), "subject": pa.array([1.0, 2.0, bad, bad])}
+    cause = fault_of(tmp_path / "t", columns, write)
+    assert isinstance(cause, BadValueError)
+    assert (cause.row, cause.column) == (3, "subject")
+    assert "whole number or text" in str(cause)
+
+
 @FORMATS
 def test_an_empty_table_is_an_error(tmp_path: Path, write: Write) -> None:
     """A table with columns and no rows has an error of its own."""
@@ -240,6 +301,32 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path, content: bytes) -> None
     with pytest.raises(TableFormatError) as caught:
         evaluate_table(tmp_path / "t.csv")
     assert caught.value.path == tmp_path / "t.csv"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress), ("zst", zstd)]
+)
+def test_packed_csv_is_read(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
+    """A CSV file that is packed gives what the plain one gives, alone or in a directory."""
+    n = 2**17 + 1
+    write_csv(tmp_path / "plain.csv", good(n))
+    packed = tmp_path / "packed" / f"t.csv.{suffix}"
+    packed.parent.mkdir()
+    packed.write_bytes(pack((tmp_path / "plain.csv").read_bytes()))
+    seen: list[tuple[int, float]] = []
+    found = evaluate_table(packed, on_progress=lambda rows, share: seen.append((rows, share)))
+    assert found == evaluate_table(tmp_path / "plain.csv") == evaluate_table(packed.parent)
+    assert seen == sorted(seen)
+    assert seen[-1] == (n, 1.0)
+
+
+def test_a_torn_packed_file_is_an_error(tmp_path: Path) -> None:
+    """Half of a packed file is refused, not taken for a shorter table."""
+    write_csv(tmp_path / "t.csv", good(5_000))
+    whole = gzip.compress((tmp_path / "t.csv").read_bytes())
+    (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(TableFormatError, match=r"t\.csv\.gz: it cannot be read"):
+        evaluate_table(tmp_path / "t.csv.gz")
 
 
 def test_a_torn_parquet_file_is_an_error(tmp_path: Path) -> None:
