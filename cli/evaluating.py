@@ -323,8 +323,6 @@ def _show_results(results: Mapping[str, EvaluationResult]) -> None:
             )
     table(("policy", "estimator", "value", f"{percent(level)} interval", "n", "ess"), rows)
     for name, found in results.items():
-        for estimator in found.intervals.unclustered:
-            line(f"{name}: the interval of {estimator} takes rows of a subject as independent")
         for reason in found.diagnosis.reasons:
             line(f"{name}: {found.verdict.value}: {reason}")
 

@@ -32,8 +32,6 @@ class UsedIntervals:
     settings: IntervalSettings = DEFAULT_INTERVALS
     units: int = 0
     """What they count as independent: subjects, or rows."""
-    unclustered: tuple[str, ...] = ()
-    """Estimators that have no interval by subject: theirs take rows as independent."""
 
     def to_json(self) -> dict[str, Any]:
         """As the contract of `sendwise evaluate` states it."""
@@ -41,7 +39,6 @@ class UsedIntervals:
             "method": self.settings.method.value,
             "clustered": bool(self.settings.clustered),
             "units": self.units,
-            **({"unclustered": list(self.unclustered)} if self.unclustered else {}),
         }
 
 
@@ -144,7 +141,7 @@ class Evaluation:
         check_level(level)
         estimates = {name: self._estimate(name, level) for name in self.intervals.estimators}
         made = self.intervals
-        used = UsedIntervals(made.settings, made.units, made.unclustered)
+        used = UsedIntervals(made.settings, made.units)
         return EvaluationResult(level, estimates, self.diagnostics.result(), used)
 
     def _estimate(self, name: str, level: float) -> Estimate | None:

@@ -39,14 +39,6 @@ class EstimatorIntervals:
         """What the intervals count as independent: subjects, or rows."""
         return self.statistics.gathering.count
 
-    @property
-    def unclustered(self) -> tuple[str, ...]:
-        """Estimators whose intervals take rows as independent although others do not."""
-        if not self.settings.clustered:
-            return ()
-        found = self.estimators.values()
-        return tuple(one.name for one in found if not isinstance(one, AdaptiveEstimator))
-
     def add(self, sample: Sample) -> None:
         """Take in the next rows.
 

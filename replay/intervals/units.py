@@ -125,12 +125,23 @@ def _added_up(ids: Ints, table: NDArray[np.float64]) -> tuple[Ints, NDArray[np.f
 def _group_of(ids: Ints) -> Ints:
     """The group of each id; a group keeps its own number.
 
-    Ids below `GROUPS` may be groups already, so that they stay; others are spread by the finaliser
-    of SplitMix64 (Steele, Lea and Flood 2014).
+    Ids below `GROUPS` may be groups already, so that they stay.
+    """
+    return np.where((ids >= 0) & (ids < GROUPS), ids, dealt(ids, GROUPS))
+
+
+def dealt(ids: Ints, groups: int) -> Ints:
+    """Deals ids into groups as if by lot, by the finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+
+    Args:
+        ids: Shape (n,).
+        groups: How many, at least 1.
+
+    Returns:
+        Numbers from 0 on, shape (n,); the same id always has the same one.
     """
     mixed = ids.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    spread = (mixed % np.uint64(GROUPS)).astype(np.int64)
-    return np.where((ids >= 0) & (ids < GROUPS), ids, spread)
+    return (mixed % np.uint64(groups)).astype(np.int64)

@@ -7,6 +7,7 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from benchmarks.worlds import SHAPES
 from replay.errors import (
@@ -156,19 +157,52 @@ def test_likelihood_estimates_are_clustered_as_well(method: Method) -> None:
         assert estimate is not None
         widths[clustered, rows] = np.ptp(estimate.interval)
         assert ("clustered by subject" in estimate.method) is clustered
-        assert "unclustered" not in found.to_json()["intervals"]
     assert widths[True, 1] > 1.5 * widths[False, 1]
     assert widths[True, 3] == pytest.approx(widths[True, 1], rel=1e-3)
 
 
-def test_it_is_said_which_intervals_are_not_clustered() -> None:
-    """`weighted_ips` has none by subject; JSON names it, and its method says so."""
-    evaluation = Evaluation(["ips", "weighted_ips"], IntervalSettings(clustered=True))
-    evaluation.add(replace(log(n=200), logger=np.arange(200) % 2))
-    found = evaluation.result().to_json()
-    assert found["intervals"]["clustered"]
-    assert found["intervals"]["unclustered"] == ["weighted_ips"]
-    assert "rows independent" in found["estimates"]["weighted_ips"]["method"]
+def of_loggers(sample: Sample, rows: slice | np.ndarray, *, clustered: bool) -> Estimate:
+    """`weighted_ips` of some rows, made by two loggers that share the subjects."""
+    evaluation = Evaluation(["weighted_ips"], IntervalSettings(clustered=clustered))
+    loggers = (np.arange(len(sample)) % 2)[rows]
+    for half in np.array_split(np.arange(len(loggers)), 2):
+        other = Evaluation(["weighted_ips"], IntervalSettings(clustered=clustered))
+        other.add(replace(part(part(sample, rows), half), logger=loggers[half]))
+        evaluation.merge(other)
+    found = evaluation.result().estimates["weighted_ips"]
+    assert found is not None
+    return found
+
+
+def test_several_loggers_share_subjects() -> None:
+    """`weighted_ips` is clustered over all loggers: wider, the same if rows repeat, and merged."""
+    sample = log()
+    every, tenfold = slice(None), np.repeat(np.arange(len(sample)), 10)
+    apart, together = (of_loggers(sample, every, clustered=one) for one in (False, True))
+    assert np.ptp(together.interval) > 1.3 * np.ptp(apart.interval)
+    assert together.value == apart.value
+    repeated = of_loggers(sample, tenfold, clustered=True)
+    assert repeated.interval == pytest.approx(together.interval, rel=1e-3)
+    assert "clustered by subject" in together.method
+    assert "rows independent" in apart.method
+
+
+def test_subjects_of_several_loggers_have_the_variance_of_their_sums() -> None:
+    """With factors c of the loggers it is G / (G - 1) sum of (sum of c (S - V m) / n)^2."""
+    sample = log(n=400)
+    loggers, scores = np.arange(400) % 2, sample.weighted_reward
+    means, variances = zip(
+        *((scores[loggers == one].mean(), scores[loggers == one].var(ddof=1)) for one in (0, 1)),
+        strict=True,
+    )
+    factors = (200 / np.array(variances)) / (200 / np.array(variances)).sum()
+    influence = (factors[loggers] / 200) * (scores - np.array(means)[loggers])
+    assert sample.subject is not None
+    sums = np.array([influence[sample.subject == one].sum() for one in np.unique(sample.subject)])
+    error = math.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
+    found = of_loggers(sample, slice(None), clustered=True)
+    half = float(stdtrit(len(sums) - 1, 0.975)) * error
+    assert found.interval == pytest.approx((found.value - half, found.value + half), rel=2e-2)
 
 
 @pytest.mark.parametrize(
