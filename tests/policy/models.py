@@ -1,17 +1,20 @@
 """Helpers for models: students that learned something random, and all that can be chosen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
+from policy.chain import Chain, Scale
 from policy.crosses import ALL, DEFAULT, Crosses, crosses_of, word_of
 from policy.exploration import Exploration
 from policy.learning import Student
+from policy.scores import Scores
 from policy.situation import Path, Situation, Stage
-from tests.policy.conformance import paths
+from policy.vw import Weights
+from tests.policy.conformance import paths, stages
 
 LESSONS_MAX = 40
 """Few enough that a student reads back only what they touched, which is fast."""
@@ -54,15 +57,37 @@ def taught(
     seed: int,
     exploration: Exploration | None = None,
     crosses: Crosses = DEFAULT,
+    told: Callable[[Situation], Situation] = lambda situation: situation,
 ) -> Iterator[Student]:
-    """A student that learned random rewards of random actions of a situation."""
+    """A student that learned random rewards of random actions of a situation.
+
+    Args:
+        situation: the actions are its own.
+        seed: of actions, rewards and their number.
+        exploration: of the student; the default if none is given.
+        crosses: of the student.
+        told: what the student is told in place of the situation, each time.
+    """
     student = Student(exploration or Exploration(), crosses=crosses)
     rng = np.random.default_rng(seed)
     known = actions(situation)
     try:
         for _ in range(int(rng.integers(1, LESSONS_MAX))):
             path = known[rng.integers(len(known))]
-            student.learn(situation, path, float(rng.choice([0.0, 1.0, rng.random()])))
+            student.learn(told(situation), path, float(rng.choice([0.0, 1.0, rng.random()])))
         yield student
     finally:
         student.close()
+
+
+def chain_of(
+    weights: Weights, exploration: Exploration | None = None, crosses: Crosses = DEFAULT
+) -> Chain:
+    """A chain with some weights."""
+    scale = Scale(0.0, 1.0)
+    return Chain("new", weights, exploration or Exploration(), scale, 0, crosses=crosses)
+
+
+def scored(chain: Chain, situation: Situation) -> list[Scores]:
+    """The scores of all stages."""
+    return [chain.scores(situation, path) for path in stages(situation)]

@@ -12,23 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy import sides, tokens
+from policy import tokens
 from policy.catalog import NO_CHANNEL, parse_catalog
-from policy.chain import Chain, Scale
+from policy.chain import Chain
 from policy.crosses import Crosses
 from policy.eligibility import eligibility
-from policy.exploration import Exploration
 from policy.features import Token, Tokens
 from policy.learning import Student
 from policy.request import Request
-from policy.scores import Scores
-from policy.situation import ChannelNode, OfferNode, Path, Situation, Stage, Tree
+from policy.situation import OfferNode, Path, Situation, Stage
 from policy.tables import CONTEXT_TOKENS_PER_PRECISION
 from policy.tokens import example_sides, example_text
-from policy.vw import FNV_PRIME, SIZE, STRIDE_SHIFT, Weights, token_hash
+from policy.vw import FNV_PRIME, SIZE, STRIDE_SHIFT, token_hash
 from tests.policy.catalogs import minimal, toml
 from tests.policy.conformance import paths, stages
-from tests.policy.models import actions, sets_of_crosses, taught
+from tests.policy.models import actions, chain_of, scored, sets_of_crosses, taught
 from tests.policy.situations import situations
 
 HOUR_MS = 3_600_000
@@ -86,49 +84,6 @@ def test_shares_are_the_logistic_of_the_logits(situation: Situation, seed: int) 
         for path in stages(situation):
             scores = student.chain.scores(situation, path)
             np.testing.assert_allclose(scores.shares, 1.0 / (1.0 + np.exp(-scores.logits)))
-
-
-def copied(tree: Tree) -> Tree:
-    """An equal tree that shares no object with the first."""
-    return tuple(
-        OfferNode(node.offer, tuple(ChannelNode(*channel) for channel in node.channels))
-        for node in tree
-    )
-
-
-def forget() -> None:
-    """Empties the caches of functions."""
-    for cached in (token_hash, tokens.window_tokens, sides._windows):
-        cached.cache_clear()
-
-
-def chain_of(weights: Weights) -> Chain:
-    """A chain that was taught just now."""
-    return Chain("new", weights, Exploration(), Scale(0.0, 1.0), 0)
-
-
-def scored(chain: Chain, situation: Situation) -> list[Scores]:
-    """The scores of all stages."""
-    return [chain.scores(situation, path) for path in stages(situation)]
-
-
-@given(situations(), seeds)
-def test_no_cache_changes_a_bit(situation: Situation, seed: int) -> None:
-    """Again, after everything was forgotten, and with an equal tree and catalog: the same bits."""
-    with taught(situation, seed) as student:
-        weights = student.chain.weights
-        chain = chain_of(weights)
-        answers = [scored(chain, situation), scored(chain, situation)]
-        forget()
-        anew = replace(situation, tree=copied(situation.tree))
-        answers += [scored(chain_of(weights), anew), scored(chain, anew)]
-        other = replace(anew, catalog=situation.catalog.model_copy())
-        answers.append(scored(chain_of(weights), other))
-    first, *rest = answers
-    for again in rest:
-        for left, right in zip(first, again, strict=True):
-            np.testing.assert_array_equal(left.logits, right.logits)
-            np.testing.assert_array_equal(left.errors, right.errors)
 
 
 @given(situations(), seeds)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from replay.simulator.workspace import ActionWorkspace, Workspace
 
+BITS = 12
 ARGUMENTS = ("--squarecb", "--epsilon 0.2", "--squarecb --gamma_scale 100")
 
 
@@ -20,10 +22,18 @@ def _rounds(seed: int, count: int) -> Iterator[tuple[str, list[str], int, str]]:
         yield f"shared |c plan={rng.integers(4)}", actions, int(rng.integers(len(actions))), label
 
 
+def _weights(workspace: Workspace | ActionWorkspace) -> NDArray[np.float64]:
+    """Every weight with what its step sizes depend on; some must have been learned."""
+    get = workspace._workspace.get_weight
+    found = np.array([[get(place, part) for part in range(3)] for place in range(1 << BITS)])
+    assert np.count_nonzero(found) > 100
+    return found
+
+
 @pytest.mark.parametrize("options", ARGUMENTS)
-def test_kept_actions_change_no_prediction(options: str) -> None:
-    """Over many rounds of learning, all predictions equal those of a plain workspace exactly."""
-    arguments = f"--cb_explore_adf {options} -q co --cubic con"
+def test_kept_actions_change_neither_predictions_nor_weights(options: str) -> None:
+    """Over many rounds of learning all predictions are a plain workspace's; so are all weights."""
+    arguments = f"--cb_explore_adf {options} -q co --cubic con -b {BITS}"
     plain, kept = Workspace(arguments), ActionWorkspace(arguments)
     for shared, actions, chosen, label in _rounds(1, 300):
         assert kept.predict(shared, actions) == plain.predict([shared, *actions])
@@ -31,5 +41,6 @@ def test_kept_actions_change_no_prediction(options: str) -> None:
         told = list(actions)
         told[chosen] = f"{label} {actions[chosen]}"
         plain.learn([shared, *told])
+    np.testing.assert_array_equal(_weights(kept), _weights(plain))
     plain.close()
     kept.close()
