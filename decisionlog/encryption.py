@@ -98,6 +98,12 @@ class Sealer:
             nonce, value, _place(table, key)
         )
 
+    def seal_all(self, table: Table, rows: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return what is stored for rows, keys and values."""
+        if self._sealing is None:
+            return rows
+        return [(key, self.seal(table, key, value)) for key, value in rows]
+
     def open(self, table: Table, key: bytes, stored: bytes) -> bytes:
         """Return the value of what is stored.
 

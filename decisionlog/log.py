@@ -7,7 +7,7 @@ from typing import Final, Self, TypeVar
 
 from decisionlog import schema
 from decisionlog.acts import RecordAct, new_act, this_user
-from decisionlog.committer import Committer, CommitterClosedError, OnCommit, Operation
+from decisionlog.committer import Committer, CommitterClosedError, OnCommit
 from decisionlog.contacts import AuditEntry, AuditKind, Proposal
 from decisionlog.encryption import Sealer
 from decisionlog.errors import DecisionLogError, LogClosed, LogReadOnly
@@ -27,7 +27,7 @@ from decisionlog.reading import LogReader
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
 from decisionlog.standings import follow_delivery
 from decisionlog.store import Store
-from decisionlog.tickets import Ticket
+from decisionlog.tickets import Operation, Ticket
 
 _NS_PER_MS: Final = 1_000_000
 

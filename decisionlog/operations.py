@@ -31,7 +31,13 @@ from decisionlog.errors import (
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
 from decisionlog.schema import expired_before
-from decisionlog.standings import NewContact, follow_reward, new_contact, reserve
+from decisionlog.standings import (
+    NewContact,
+    follow_reward,
+    new_contact,
+    read_reservation,
+    reserve,
+)
 from decisionlog.tables import Counter, Table, report_key
 
 _Report = TypeVar("_Report", Delivery, Reward)
@@ -133,17 +139,27 @@ def _was_erased(transaction: Lookup, decision_id: bytes) -> bool:
 
 def _store_decision(draft: Draft, new: NewDecision) -> Decision:
     decision_id = new.decision.decision_id
-    stored = draft.get(Table.DECISIONS, decision_id)
-    # What was erased is not brought back, also if somebody asks for the very same decision again.
-    if stored != new.value if stored is not None else _was_erased(draft, decision_id):
-        raise DecisionIdReused(decision_id)
+    if draft.is_newest(decision_id):
+        stored, early = None, None
+    else:
+        stored, early = _stored(draft, new), read_reservation(draft, decision_id)
     if stored is None:
-        reserve(draft, new.decision, new.contact)
+        reserve(draft, new.decision, new.contact, early)
         draft.put(Table.DECISIONS, decision_id, new.value)
         draft.tally(Counter.DECISIONS)
     if new.request_key is not None:
         draft.put(Table.REQUESTS, new.request_key, new.request_value)
     return new.decision
+
+
+def _stored(draft: Draft, new: NewDecision) -> bytes | None:
+    """Return the stored form of the very same decision, None if there is none."""
+    decision_id = new.decision.decision_id
+    stored = draft.get(Table.DECISIONS, decision_id)
+    # What was erased is not brought back, also if somebody asks for the very same decision again.
+    if stored != new.value if stored is not None else _was_erased(draft, decision_id):
+        raise DecisionIdReused(decision_id)
+    return stored
 
 
 @dataclass(frozen=True, slots=True)

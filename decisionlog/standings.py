@@ -105,17 +105,23 @@ def _sent(rows: Lookup, budget: BudgetKey) -> tuple[int, ...]:
     return _NOTHING_SENT if value is None else decode_budget(budget, value)
 
 
-def reserve(draft: Draft, decision: Decision, new: NewContact | None) -> None:
+def reserve(
+    draft: Draft, decision: Decision, new: NewContact | None, early: Reservation | None
+) -> None:
     """Ask whether a new decision's contact may be made, and count it.
 
-    A report that came before its decision counts from now on.
+    Args:
+        draft: Where to read and write.
+        decision: Not stored before.
+        new: What it asks for beside, None if that is nothing.
+        early: What reports that came before it have left, see `read_reservation`; they count from
+            now on.
 
     Raises:
         ContactRefused: It may not; nothing was written.
         AdmissionFailed: Asking failed; nothing was written.
         DamagedRecord: What is there cannot be read; nothing was written.
     """
-    early = _reservation(draft, decision.decision_id)
     if new is not None:
         _reserve(draft, new, early)
     elif early is not None:
@@ -162,7 +168,7 @@ def follow_delivery(draft: Draft, report: Delivery, decision: bytes | None) -> N
         DamagedRecord: What is there cannot be read; nothing was written.
     """
     decision_id = report.decision_id
-    before = _reservation(draft, decision_id) or Reservation(decision_id, b"")
+    before = read_reservation(draft, decision_id) or Reservation(decision_id, b"")
     after = before.reported(report)
     if not after.subject and decision is not None:
         after = replace(after, subject=decode_subject(decision_id, decision))
@@ -180,7 +186,7 @@ def follow_reward(draft: Draft, reward: Reward) -> None:
     Raises:
         DamagedRecord: What is there cannot be read; nothing was written.
     """
-    reservation = _reservation(draft, reward.decision_id)
+    reservation = read_reservation(draft, reward.decision_id)
     contact = None if reservation is None else reservation.named
     if reservation is None or contact is None:
         return
@@ -192,7 +198,12 @@ def follow_reward(draft: Draft, reward: Reward) -> None:
     draft.put(Table.STANDINGS, subject, encode_standing(subject, standing))
 
 
-def _reservation(rows: Lookup, decision_id: bytes) -> Reservation | None:
+def read_reservation(rows: Lookup, decision_id: bytes) -> Reservation | None:
+    """Return what a decision has reserved, or reports on it have left; None if that is nothing.
+
+    Raises:
+        DamagedRecord: It is not what was written.
+    """
     value = rows.get(Table.CONTACTS, decision_id)
     return None if value is None else decode_reservation(decision_id, value)
 

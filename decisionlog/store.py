@@ -30,7 +30,7 @@ from decisionlog.errors import (
 )
 from decisionlog.readers import set_aside
 from decisionlog.record_keys import is_encrypted, sealing_key
-from decisionlog.tables import ADDED_LATER, SORTED_BY_TIME, Table
+from decisionlog.tables import ADDED_LATER, BY_DECISION, Table
 
 DEFAULT_MAP_SIZE_BYTES: Final = 256 * 1024**3
 """The file is sparse and grows only with its content; a map that grew later, under several
@@ -228,13 +228,9 @@ class WriteTransaction(ReadTransaction):
         """Return the handle of a table; only the store needs it."""
         return environment.open_db(table.encode(), txn=self._transaction, create=create)
 
-    def get(self, table: Table, key: bytes) -> bytes | None:
-        """Return the value of a key, None if there is none."""
-        # New ids are mostly above all others: then LMDB, which gives the interpreter's lock away
-        # for every row it is asked for, need not be asked.
-        if table in SORTED_BY_TIME and key > (self._lasts.get(table) or self._last(table)):
-            return None
-        return super().get(table, key)
+    def newest(self) -> bytes:
+        """Return the greatest key of all tables in `BY_DECISION`; empty if they are."""
+        return max(map(self._last, BY_DECISION))
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store a value, in the place of an earlier one if there is one."""
@@ -249,8 +245,7 @@ class WriteTransaction(ReadTransaction):
             table: Where.
             rows: Keys and values, each key once.
         """
-        seal = self._store.sealer.seal
-        ordered = [(key, seal(table, key, value)) for key, value in sorted(rows)]
+        ordered = self._store.sealer.seal_all(table, sorted(rows))
         last = self._last(table)
         # Appending fills pages that would otherwise split in half; it takes only what comes last.
         place = bisect_right(ordered, last, key=itemgetter(0))

@@ -54,8 +54,8 @@ ADDED_LATER: Final = frozenset(
 they are empty."""
 
 
-SORTED_BY_TIME: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.ERASED, Table.AUDIT})
-"""Tables whose new keys, or those that are asked for, are mostly above all that are there."""
+BY_DECISION: Final = frozenset({Table.DECISIONS, Table.CONTACTS, Table.ERASED})
+"""Tables with a row for a decision, by its id: where a new one looks what is there already."""
 
 
 class Counter(StrEnum):

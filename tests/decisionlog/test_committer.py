@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event, Thread
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decisionlog.committer import Committer, CommitterClosedError
 from decisionlog.drafts import Transaction
-from decisionlog.tables import Table
-from decisionlog.tickets import Ticket
+from decisionlog.tables import BY_DECISION, Table
 
 KEY = b"key"
 
@@ -38,6 +40,10 @@ class FakeStore:
             raise self.error
         self.rows = self.pending
 
+    def newest(self) -> bytes:
+        """Find the greatest key that a new decision could meet."""
+        return max((key for table, key in self.pending if table in BY_DECISION), default=b"")
+
     def get(self, table: Table, key: bytes) -> bytes | None:
         """Look up within the transaction."""
         return self.pending.get((table, key))
@@ -54,10 +60,6 @@ class FakeStore:
     def put_all(self, table: Table, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Write many rows within the transaction."""
         self.pending |= {(table, key): value for key, value in rows}
-
-    def delete(self, table: Table, key: bytes) -> bool:
-        """Remove a row within the transaction."""
-        return self.pending.pop((table, key), None) is not None
 
     def observe(self, _: float, operations: int) -> None:
         """Be told of a commit."""
@@ -92,15 +94,23 @@ def fail_after_writing(transaction: Transaction) -> None:
     raise LookupError("refused")
 
 
-def is_answered(ticket: Ticket[bytes]) -> bool:
-    """Tell whether `result` would return at once."""
-    return not ticket._answered.locked()
+def answered(committer: Committer, letter: bytes) -> "Future[bytes]":
+    """Append a letter from a thread of its own, which then waits for the answer."""
+    return in_thread(committer.submit(append(letter)).result)
+
+
+def in_thread(wait: Callable[[], bytes]) -> "Future[bytes]":
+    """Wait for something in a thread of its own."""
+    with_one = ThreadPoolExecutor(1)
+    found = with_one.submit(wait)
+    with_one.shutdown(wait=False)
+    return found
 
 
 def hold_up(store: FakeStore, committer: Committer) -> None:
-    """Let the committer begin a batch of one and stop there, so that others gather."""
+    """Let a thread begin a batch of one and stop there, so that others gather."""
     store.go_on.clear()
-    committer.submit(append(b"-"))
+    answered(committer, b"-")
     store.begun.wait()
 
 
@@ -110,56 +120,82 @@ def test_what_waits_is_committed_together_in_order(store: FakeStore) -> None:
     hold_up(store, committer)
     tickets = [committer.submit(append(letter)) for letter in (b"a", b"b", b"c")]
     store.go_on.set()
-    assert [ticket.result() for ticket in tickets] == [b"-a", b"-ab", b"-abc"]
+    assert [ticket.result() for ticket in reversed(tickets)] == [b"-abc", b"-ab", b"-a"]
     committer.close()
     assert store.batches == [1, 3]
 
 
 def test_nobody_is_answered_before_the_commit(store: FakeStore) -> None:
-    """A ticket has no answer while its batch is not on disk."""
+    """Nobody who waits has an answer while the batch is not on disk, whoever commits it."""
     committer = committer_on(store)
-    store.go_on.clear()
-    ticket = committer.submit(append(b"a"))
-    store.begun.wait()
-    assert not is_answered(ticket)
+    hold_up(store, committer)
+    tickets = [committer.submit(append(b"a")) for _ in range(3)]
+    waiting = [in_thread(ticket.result) for ticket in tickets]
+    assert not any(each.done() for each in waiting)
     store.go_on.set()
+    assert [each.result() for each in waiting] == [b"-a", b"-aa", b"-aaa"]
     committer.close()
-    assert is_answered(ticket)
 
 
 def test_a_batch_is_bounded(store: FakeStore) -> None:
     """The operation that reaches the limit is the last of its batch."""
     committer = committer_on(store, max_batch_records=4)
-    hold_up(store, committer)
     for records in (2, 3, 1, 3, 9):
         committer.submit(append(b"x"), records)
-    store.go_on.set()
     committer.close()
-    assert store.batches == [1, 2, 2, 1]
+    assert store.batches == [2, 2, 1]
+
+
+def test_who_waits_for_a_later_batch_finds_the_earlier_ones_on_disk(store: FakeStore) -> None:
+    """Batches are committed in the order they came, though nobody waits for the first of them."""
+    committer = committer_on(store, max_batch_records=1)
+    first, second, last = [committer.submit(append(letter)) for letter in (b"a", b"b", b"c")]
+    assert second.result() == b"ab"
+    assert store.batches == [1, 1]
+    assert (first.result(), last.result()) == (b"a", b"abc")
+    committer.close()
+    assert store.batches == [1, 1, 1]
 
 
 def test_a_failing_operation_writes_nothing_and_disturbs_nobody(store: FakeStore) -> None:
     """Its own ticket gets the error; the rest of the batch is committed as if it had not been."""
     committer = committer_on(store)
-    hold_up(store, committer)
     before = committer.submit(append(b"a"))
     failing = committer.submit(fail_after_writing)
     after = committer.submit(append(b"b"))
-    store.go_on.set()
     committer.close()
     with pytest.raises(LookupError, match="refused"):
         failing.result()
-    assert (before.result(), after.result()) == (b"-a", b"-ab")
-    assert store.rows == {(Table.META, KEY): b"-ab"}
+    assert (before.result(), after.result()) == (b"a", b"ab")
+    assert store.rows == {(Table.META, KEY): b"ab"}
+    assert store.batches == [3]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.booleans(), max_size=6), max_size=4))
+def test_whatever_fails_only_what_succeeds_is_there(batches: list[list[bool]]) -> None:
+    """Each operation that succeeds sees all before it that did, and none of those that failed."""
+    store, expected = FakeStore(), b""
+    committer = committer_on(store)
+    for batch in batches:
+        tickets = [committer.submit(append(b"x") if each else fail_after_writing) for each in batch]
+        for ticket, succeeds in zip(tickets, batch, strict=True):
+            if succeeds:
+                expected += b"x"
+                assert ticket.result() == expected
+            else:
+                with pytest.raises(LookupError):
+                    ticket.result()
+    committer.close()
+    assert store.rows.get((Table.META, KEY), b"") == expected
+    assert store.batches == [len(batch) for batch in batches if batch]
 
 
 def test_a_failing_commit_is_told_to_all(store: FakeStore) -> None:
     """If the commit fails, no ticket of the batch claims success, and the next batch goes on."""
     committer = committer_on(store)
-    hold_up(store, committer)
     tickets = [committer.submit(append(letter)) for letter in (b"a", b"b")]
     store.error = OSError("disk on fire")
-    store.go_on.set()
     for ticket in tickets:
         with pytest.raises(OSError, match="disk on fire"):
             ticket.result()
@@ -179,10 +215,11 @@ def test_closing_commits_what_waits(store: FakeStore) -> None:
     store.go_on.set()
     closing.join()
     assert store.rows == {(Table.META, KEY): b"-" + 100 * b"x"}
-    assert all(map(is_answered, tickets))
+    assert store.batches == [1, 100]
     with pytest.raises(CommitterClosedError):
         committer.submit(append(b"y"))
     committer.close()
+    assert tickets[-1].result() == b"-" + 100 * b"x"
 
 
 def test_the_observer_is_told_seconds_and_operations(store: FakeStore) -> None:
@@ -220,12 +257,18 @@ def test_many_threads_may_wait_for_one_ticket(store: FakeStore) -> None:
     committer = committer_on(store)
     store.go_on.clear()
     ticket = committer.submit(append(b"a"))
-    answers: list[bytes] = []
-    threads = [Thread(target=lambda: answers.append(ticket.result())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
+    waiting = [in_thread(ticket.result) for _ in range(8)]
     store.go_on.set()
-    for thread in threads:
-        thread.join()
+    assert [each.result() for each in waiting] == [b"a"] * 8
     committer.close()
-    assert answers == [b"a"] * 8
+    assert store.batches == [1]
+
+
+def test_callers_in_many_threads_are_all_answered_once(store: FakeStore) -> None:
+    """However their waiting falls together, each operation is run into one commit, in one order."""
+    committer = committer_on(store)
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: committer.submit(append(b"x")).result(), range(2_000)))
+    committer.close()
+    assert sorted(map(len, found)) == list(range(1, 2_001))
+    assert sum(store.batches) == 2_000
