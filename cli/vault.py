@@ -14,6 +14,7 @@ from cli.output import line, progress, show, table
 from decisionlog import AuditKind, LogMissing, rekeying
 from decisionlog.checking import check, check_beginning, rows_to_read
 from decisionlog.encryption import Sealer
+from decisionlog.key_files import discard_unfinished
 from decisionlog.key_ring import add_key, load_ring
 from decisionlog.migration import migrate as bring_up
 from decisionlog.rekeying import Rekeyed
@@ -38,6 +39,8 @@ def rekey(
     ring = ring_path(data)
     if new_key:
         add_key(ring, data_directory=data)
+    else:
+        discard_unfinished(ring)
     with (
         writable(data) as opened,
         progress("Sealing", rekeying.rows_to_read(opened.store)) as advance,

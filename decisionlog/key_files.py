@@ -14,6 +14,8 @@ from decisionlog.errors import KeyFileError
 SECRET_BYTES: Final = 32
 SECRETS_MAX: Final = 64
 """The most secrets that one file may hold."""
+UNFINISHED: Final = ".unfinished-"
+"""In the name of a file that is being written."""
 
 _MAX_FILE_BYTES: Final = SECRETS_MAX * (2 * SECRET_BYTES + 2)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -49,7 +51,7 @@ def create(path: Path, secrets: Sequence[bytes]) -> None:
         KeyFileError: It cannot be made.
     """
     try:
-        with _written(path, secrets) as temporary:
+        with _locked(path), _written(path, secrets) as temporary:
             path.hardlink_to(temporary)
         _sync_directory(path.parent)
     except FileExistsError:
@@ -68,7 +70,7 @@ def append(path: Path, secret: bytes) -> None:
         KeyFileError: It cannot be read or written.
     """
     try:
-        with _locked(path.parent):
+        with _locked(path):
             secrets = [*(read_secrets(path) if path.exists() else []), secret]
             if len(secrets) > SECRETS_MAX:
                 raise KeyFileError(path, f"it holds {SECRETS_MAX} keys already; remove old ones")
@@ -79,10 +81,23 @@ def append(path: Path, secret: bytes) -> None:
         raise KeyFileError(path, f"it cannot be written: {error.strerror}") from error
 
 
+def discard_unfinished(path: Path) -> None:
+    """Remove what a process that was killed while it wrote a file has left of it.
+
+    Raises:
+        KeyFileError: It cannot be removed.
+    """
+    try:
+        with _locked(path):
+            pass
+    except OSError as error:
+        raise KeyFileError(path, f"its directory cannot be used: {error.strerror}") from error
+
+
 @contextmanager
 def _written(path: Path, secrets: Sequence[bytes]) -> Iterator[Path]:
     """Yield a temporary file beside; it is readable by its owner alone from the start."""
-    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.") as file:
+    with NamedTemporaryFile("wb", dir=path.parent, prefix=_prefix(path)) as file:
         file.writelines(secret.hex().encode() + b"\n" for secret in secrets)
         file.flush()
         os.fsync(file.fileno())
@@ -97,13 +112,21 @@ def _linked(temporary: Path) -> Path:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def _locked(path: Path) -> Iterator[None]:
+    """Be the only one to write into the directory of a file, without what a kill left there."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for left in path.parent.iterdir():
+            if left.name.startswith(_prefix(path)):
+                left.unlink()
         yield
     finally:
         os.close(descriptor)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}{UNFINISHED}"
 
 
 def _sync_directory(directory: Path) -> None:
