@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from decisionlog.drafts import Draft
-from decisionlog.schema import increase
+from decisionlog.schema import erased_before, increase
 from decisionlog.store import WriteTransaction
 from decisionlog.tickets import Batch, Operation, Ticket
 
@@ -134,7 +134,7 @@ class Committer:
 
 
 def _run(tickets: Sequence[Ticket[Any]], transaction: WriteTransaction) -> None:
-    draft = Draft(transaction)
+    draft = Draft(transaction, erased_before(transaction))
     try:
         for ticket in tickets:
             ticket.run(draft)
@@ -147,7 +147,7 @@ def _run(tickets: Sequence[Ticket[Any]], transaction: WriteTransaction) -> None:
 
 
 def _run_alone(ticket: Ticket[Any], transaction: WriteTransaction) -> None:
-    draft = Draft(transaction)
+    draft = Draft(transaction, erased_before(transaction))
     try:
         ticket.run(draft)
     except Exception as error:  # noqa: BLE001 - the caller's own; nothing of it is written

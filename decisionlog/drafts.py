@@ -46,12 +46,18 @@ class Draft:
     written once for all of it.
     """
 
-    def __init__(self, transaction: Target) -> None:
+    def __init__(self, transaction: Target, floor: bytes = b"") -> None:
+        """Begin with nothing noted.
+
+        Args:
+            transaction: Where to read, and to write to in the end.
+            floor: No id below it is the newest, whatever the tables hold.
+        """
         self._transaction = transaction
         self._tables: defaultdict[Table, Rows] = defaultdict(dict)
         self._read: defaultdict[Table, dict[bytes, bytes | None]] = defaultdict(dict)
         self._tallied: list[Counter] = []
-        self._newest = transaction.newest()
+        self._newest = max(transaction.newest(), floor)
 
     def is_newest(self, key: bytes) -> bool:
         """Tell whether a decision's id is above all in `BY_DECISION`: then none of them has it.

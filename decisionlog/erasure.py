@@ -18,7 +18,7 @@ from decisionlog.ids import lower_bound
 from decisionlog.operations import is_gone
 from decisionlog.removal import ERASED, Removed, note_removed, remove_decision
 from decisionlog.scan import row_slices, rows_of
-from decisionlog.schema import fingerprint
+from decisionlog.schema import fingerprint, last_erased_ms, note_erased
 from decisionlog.sealing import seal
 from decisionlog.standings import read_standing
 from decisionlog.store import ReadTransaction, Store, WriteTransaction
@@ -65,7 +65,8 @@ def erase(
     Args:
         store: Open for writing.
         subjects: Pseudonyms, 16 bytes each.
-        erased_at_ms: Unix time of the request.
+        erased_at_ms: Unix time of the request. Where the clock was set back, the tombstones say a
+            later one: their times never fall, so that they tell in which order it was done.
         on_progress: See `OnProgress`.
 
     Returns:
@@ -75,9 +76,12 @@ def erase(
         DecisionLogError: The log cannot be written. What was begun is finished by `finish`.
     """
     with store.write() as transaction:
-        through = max(lower_bound(erased_at_ms + 1), _after_last(transaction))
-        asked = [Tombstone(each, erased_at_ms, through) for each in sorted(set(subjects))]
+        before = lower_bound(erased_at_ms + 1)
+        through = max(before, _after_last(transaction))
+        at_ms = max(erased_at_ms, last_erased_ms(transaction) + 1)
+        asked = [Tombstone(each, at_ms, through) for each in sorted(set(subjects))]
         tombstones = _bury(transaction, store, asked)
+        note_erased(transaction, at_ms, before)
     return _remove(store, tombstones, on_progress)
 
 
@@ -94,6 +98,7 @@ def erase_again(
     with store.write() as transaction:
         missing = [each for each in widest.values() if not _is_done(transaction, each)]
         tombstones = _bury(transaction, store, missing)
+        note_erased(transaction, max((each.erased_at_ms for each in missing), default=0))
     return _remove(store, tombstones, on_progress)
 
 

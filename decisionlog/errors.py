@@ -77,17 +77,34 @@ class RequestIdReused(DecisionLogError):
         )
 
 
-class ContactRefused(DecisionLogError):
-    """The contact may not be made any more; nothing of the decision was stored: choose again."""
+class Overtaken(DecisionLogError):
+    """What the choice was made from is not true any more; nothing was stored: choose again."""
 
     def __init__(self, decision_id: bytes) -> None:
         super().__init__(decision_id)
         self.decision_id = decision_id
 
     def __str__(self) -> str:
+        return f"decision {UUID(bytes=self.decision_id)} came too late: choose again"
+
+
+class ContactRefused(Overtaken):
+    """The contact may not be made any more."""
+
+    def __str__(self) -> str:
         return (
             f"the contact of decision {UUID(bytes=self.decision_id)} is not allowed any more: "
             "another decision was faster; choose again without it"
+        )
+
+
+class SubjectErased(Overtaken):
+    """The subject was erased while the decision was made."""
+
+    def __str__(self) -> str:
+        return (
+            f"the subject of decision {UUID(bytes=self.decision_id)} was erased while it was made: "
+            "decide again from what is known now"
         )
 
 

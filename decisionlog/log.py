@@ -131,6 +131,7 @@ class DecisionLog(LogReader):
             answered the same request before, read from the log (`is not` the given one); or an
             error, and nothing of this one was stored: RequestIdReused (same request id, another
             digest), DecisionIdReused, ContactRefused (`admit` said no: choose again),
+            SubjectErased (while it was made: choose again),
             AdmissionFailed (`admit` raised its cause), DamagedRecord (the earlier one, or what
             counts for its subject), InvalidRecord (this one has no stored form; RecordTooLarge if
             its size alone is the reason).

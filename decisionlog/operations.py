@@ -28,9 +28,10 @@ from decisionlog.errors import (
     InvalidRecord,
     RequestIdReused,
     RewardIdReused,
+    SubjectErased,
 )
 from decisionlog.records import Decision, Delivery, ReportOutcome, Reward
-from decisionlog.schema import expired_before
+from decisionlog.schema import erased_before, expired_before
 from decisionlog.standings import (
     NewContact,
     follow_reward,
@@ -39,6 +40,7 @@ from decisionlog.standings import (
     reserve,
 )
 from decisionlog.tables import Counter, Table, report_key
+from decisionlog.tombstones import decode_tombstone
 
 _Report = TypeVar("_Report", Delivery, Reward)
 
@@ -143,6 +145,7 @@ def _store_decision(draft: Draft, new: NewDecision) -> Decision:
         stored, early = None, None
     else:
         stored, early = _stored(draft, new), read_reservation(draft, decision_id)
+        _check_subject(draft, new.decision)
     if stored is None:
         reserve(draft, new.decision, new.contact, early)
         draft.put(Table.DECISIONS, decision_id, new.value)
@@ -160,6 +163,20 @@ def _stored(draft: Draft, new: NewDecision) -> bytes | None:
     if stored != new.value if stored is not None else _was_erased(draft, decision_id):
         raise DecisionIdReused(decision_id)
     return stored
+
+
+def _check_subject(rows: Lookup, decision: Decision) -> None:
+    """Refuse what was in the making when its subject was erased: no pass would find it any more.
+
+    Younger decisions are not asked about, so that a clock that was set back keeps nobody out whose
+    tombstone reaches into the future.
+    """
+    decision_id, subject = decision.decision_id, decision.subject
+    if decision_id >= erased_before(rows):
+        return
+    value = rows.get(Table.TOMBSTONES, subject)
+    if value is not None and decode_tombstone(subject, value).covers(subject, decision_id):
+        raise SubjectErased(decision_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = b"schema"
 _FINGERPRINT: Final = b"key_fingerprint"
 _EXPIRED_BEFORE: Final = b"expired_before"
+_ERASED_BEFORE: Final = b"erased_before"
+_LAST_ERASED_MS: Final = b"last_erased_ms"
 _CREATED_AT_MS: Final = b"created_at_ms"
 _POSITION: Final = b"migration_position"
 _NUMBER: Final = struct.Struct(">Q")
@@ -110,6 +112,34 @@ def note_expired(transaction: Transaction, before: bytes) -> None:
     """Note that retention removed the decisions before an id."""
     if before > expired_before(transaction):
         transaction.put(Table.META, _EXPIRED_BEFORE, seal(before))
+
+
+def last_erased_ms(transaction: Lookup) -> int:
+    """Return the latest time of an erasure, Unix time; 0 if there was none."""
+    return _read_number(transaction, _LAST_ERASED_MS) or 0
+
+
+def erased_before(transaction: Lookup) -> bytes:
+    """Return the first id that was yet to come, by the clock, when an erasure was last asked for.
+
+    A decision below may have been in the making, and its subject erased meanwhile. Empty if nobody
+    was ever erased.
+    """
+    return _read(transaction, _ERASED_BEFORE) or b""
+
+
+def note_erased(transaction: Transaction, at_ms: int, before: bytes | None = None) -> None:
+    """Note when an erasure was asked for.
+
+    Args:
+        transaction: Where to write.
+        at_ms: Time of its tombstones, Unix time.
+        before: See `erased_before`; None where it is done again, long after.
+    """
+    latest_ms = max(at_ms, last_erased_ms(transaction))
+    transaction.put(Table.META, _LAST_ERASED_MS, _number(latest_ms))
+    if before is not None:
+        transaction.put(Table.META, _ERASED_BEFORE, seal(before))
 
 
 def count(transaction: ReadTransaction, counter: Counter) -> int:

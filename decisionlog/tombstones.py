@@ -31,7 +31,7 @@ class Tombstone:
     subject: bytes
     """Its pseudonym, 16 bytes."""
     erased_at_ms: int
-    """Unix time at which it was asked for."""
+    """Unix time at which it was asked for, and after that of every erasure before."""
     through: bytes
     """The first decision id, 16 bytes, that the erasure leaves: from there it starts afresh."""
     is_complete: bool = False

@@ -9,13 +9,13 @@ import numpy as np
 
 from decisionlog import (
     AuditKind,
-    ContactRefused,
     Decision,
     DecisionIds,
     DecisionLog,
     DecisionLogError,
     Delivery,
     Keys,
+    Overtaken,
     ReportOutcome,
     RequestIdReused,
     Reward,
@@ -135,7 +135,7 @@ class Engine:
     def _round(
         self, asks: Mapping[int, Ask], serving: Serving, *, is_first: bool
     ) -> dict[int, Answer | Exception]:
-        """Chooses for each request and stores what may be; a ContactRefused has to choose again."""
+        """Chooses for each request and stores what may be; Overtaken ones have to choose again."""
         drafts = {
             index: self._draft(ask, serving, is_first=is_first) for index, ask in asks.items()
         }
@@ -173,7 +173,7 @@ class Engine:
             return answer
         if isinstance(answer, RequestIdReused):
             return RequestReusedError(ask.request_id, to_text(answer.decision_id))
-        if isinstance(answer, ContactRefused):
+        if isinstance(answer, Overtaken):
             return ContendedError(ROUNDS_MAX)
         if not ask.explain or isinstance(answer, Exception):
             return answer
@@ -222,7 +222,7 @@ class Engine:
 
 def _refused(asks: Mapping[int, Ask], found: Mapping[int, Answer | Exception]) -> dict[int, Ask]:
     """The requests that were overtaken."""
-    return {index: ask for index, ask in asks.items() if isinstance(found[index], ContactRefused)}
+    return {index: ask for index, ask in asks.items() if isinstance(found[index], Overtaken)}
 
 
 def _settled(draft: Draft, stored: Decision | DecisionLogError) -> Answer | DecisionLogError:

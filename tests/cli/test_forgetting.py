@@ -12,6 +12,7 @@ from tests.cli.conftest import AS_OF, Sendwise
 from tests.replay.history import KEYS, LATER_MS, history
 from tests.replay.worlds import WORLD, live
 
+HOUR_MS = 3_600_000
 ERASED = [f"customer-{number}" for number in range(0, 300, 3)]
 
 
@@ -26,7 +27,8 @@ def test_the_next_training_run_knows_nothing_of_the_erased(
 ) -> None:
     """It gives the very weights that a log gives which never held the erased subjects.
 
-    Before the erasure the weights are others, so what was erased would show.
+    Before the erasure the weights are others, so what was erased would show. The model from after
+    it is marked once somebody else is erased, also if the clock was set back meanwhile.
     """
     with history(tmp_path / "data", WORLD) as past:
         live(past, 300)
@@ -60,6 +62,10 @@ def test_the_next_training_run_knows_nothing_of_the_erased(
     found = sendwise("models", "--data", tmp_path / "data", "--format", "json").json["models"]
     assert {one["version"]: one["erased_since"] for one in found} == {before: len(ERASED), after: 0}
     assert "train anew" in sendwise("models", "--data", tmp_path / "data").out
+    with DecisionLog.open(tmp_path / "data", keys=KEYS) as log:
+        erasure.erase(log.store, [KEYS.pseudonym("customer-1")], LATER_MS - HOUR_MS)
+    found = sendwise("models", "--data", tmp_path / "data", "--format", "json").json["models"]
+    assert {one["version"]: one["erased_since"] for one in found}[after] == 1
 
 
 def _keys(transaction: ReadTransaction, table: Table) -> list[bytes]:

@@ -13,6 +13,7 @@ from decisionlog import (
     Proposal,
     Removed,
     ReportOutcome,
+    SubjectErased,
     TombstoneFileError,
     erasure,
 )
@@ -188,8 +189,46 @@ def test_a_second_erasure_with_an_earlier_clock_is_complete(log: DecisionLog) ->
     """An erasure after the clock was set back erases as far as the one before, and ends."""
     erasure.erase(log.store, [ALICE], NOW_MS)
     found = erasure.erase(log.store, [ALICE], NOW_MS - 1_000)[ALICE].tombstone
-    assert found == Tombstone(ALICE, NOW_MS - 1_000, lower_bound(NOW_MS + 1), True)
+    assert found == Tombstone(ALICE, NOW_MS + 1, lower_bound(NOW_MS + 1), True)
     assert erasure.tombstones(log.store) == [found]
+
+
+def test_what_was_trained_before_an_erasure_is_told_though_the_clock_was_set_back(
+    log: DecisionLog, tmp_path: Path
+) -> None:
+    """The tombstone is later than what a model was free of by then, also in a restored log."""
+    erasure.erase(log.store, [ALICE], NOW_MS)
+    trained_ms = erased_until_ms(erasure.tombstones(log.store))
+    erasure.erase(log.store, [BOB], NOW_MS - 1_000)
+    tombs = {each.subject: each for each in erasure.tombstones(log.store)}
+    assert tombs[BOB].erased_at_ms > trained_ms
+    with opened(tmp_path / "older") as older:
+        erasure.erase_again(older.store, read_file(tmp_path / TOMBSTONE_FILE, KEYS.fingerprint))
+        latest_ms = erased_until_ms(erasure.tombstones(older.store))
+        erasure.erase(older.store, [ALICE], NOW_MS - 2_000)
+        assert max(each.erased_at_ms for each in erasure.tombstones(older.store)) > latest_ms
+
+
+def test_what_was_in_the_making_when_its_subject_was_erased_is_refused(log: DecisionLog) -> None:
+    """No pass would find it any more: it is to be decided again, and then it is stored.
+
+    Others are not refused, whenever they were made.
+    """
+    erasure.erase(log.store, [ALICE], NOW_MS)
+    made = [proposal(NOW_MS, ALICE), proposal(NOW_MS - 1, BOB), proposal(NOW_MS - 2, ALICE)]
+    found = log.record(made)
+    assert [type(each) for each in found] == [SubjectErased, Decision, SubjectErased]
+    assert ALICE not in bytes_of(log.store)
+    again = proposal(NOW_MS + 1, ALICE)
+    assert log.record([again]) == [again.decision]
+
+
+def test_a_clock_that_was_set_back_keeps_no_erased_subject_out(log: DecisionLog) -> None:
+    """What is decided after the erasure by the clock is stored, though older ids are later."""
+    fill(log, range(900_000, 900_004))
+    erasure.erase(log.store, [ALICE], NOW_MS)
+    afresh = proposal(NOW_MS + 1, ALICE)
+    assert log.record([afresh]) == [afresh.decision]
 
 
 def test_damaged_decisions_are_counted(log: DecisionLog) -> None:

@@ -1,6 +1,7 @@
 """The log against a plain in-memory reference, under random operations and restarts."""
 
 from collections import Counter
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from decisionlog import (
     RewardIdReused,
     Spent,
     Standing,
+    SubjectErased,
     erasure,
     retention,
 )
@@ -162,9 +164,16 @@ class Reference:
     """Of contacts that are gone: what was sent stays sent."""
     gone: Counter[str] = field(default_factory=Counter)
     """How many of each kind were removed, and why."""
+    erased_before: bytes = b""
+    """The id that the last erasure would have given."""
 
-    def record(self, proposed: Proposal) -> Decision | type:
-        """Return what a log should answer; an error by its type."""
+    def record(self, proposed: Proposal, tombs: Mapping[bytes, bytes]) -> Decision | type:
+        """Return what a log should answer; an error by its type.
+
+        Args:
+            proposed: What is recorded.
+            tombs: By erased subject, the first decision that was left.
+        """
         decision, request = proposed.decision, proposed.request_key
         if request in self.requests:
             earlier = self.requests[request]
@@ -174,8 +183,11 @@ class Reference:
             return DecisionIdReused
         if self._is_dropped(decision.decision_id):
             return DecisionIdReused
-        if decision.decision_id not in self.decisions and not self._reserve(proposed):
-            return ContactRefused
+        if decision.decision_id not in self.decisions:
+            if decision.decision_id < min(tombs.get(decision.subject, b""), self.erased_before):
+                return SubjectErased
+            if not self._reserve(proposed):
+                return ContactRefused
         self.decisions[decision.decision_id] = decision
         if request is not None:
             self.requests[request] = decision
@@ -345,6 +357,12 @@ def open_log(directory: Path) -> DecisionLog:
     )
 
 
+def restored_at_ms(directory: Path) -> int:
+    """Return the time of the last erasure that a log knows."""
+    with open_log(directory) as log:
+        return max((each.erased_at_ms for each in erasure.tombstones(log.store)), default=0)
+
+
 RING = KeyRing((record_key(b"r" * 32),))
 
 
@@ -358,6 +376,7 @@ class LogMachine(RuleBasedStateMachine):
         self.generation = 0
         self.log = open_log(self.place)
         self.tombs: dict[bytes, bytes] = {}
+        self.erased_at_ms = 0
         self.saved: tuple[Reference, dict[bytes, bytes]] | None = None
 
     @property
@@ -376,7 +395,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(offered=st.lists(limited_proposals, min_size=1, max_size=5))
     def record(self, offered: list[Proposal]) -> None:
         """Record a batch."""
-        expected = [self.reference.record(each) for each in offered]
+        expected = [self.reference.record(each, self.tombs) for each in offered]
         assert typed(self.log.record(offered)) == expected
 
     @rule(reports=st.lists(deliveries, min_size=1, max_size=5))
@@ -391,14 +410,17 @@ class LogMachine(RuleBasedStateMachine):
         expected = [self.reference.report_reward(each) for each in reports]
         assert typed(self.log.report_rewards(reports, LISTENED)) == expected
 
-    @rule(subject=st.sampled_from(SUBJECTS))
-    def erase(self, subject: bytes) -> None:
-        """Erase a subject."""
+    @rule(subject=st.sampled_from(SUBJECTS), at_ms=st.integers(0, 4))
+    def erase(self, subject: bytes, at_ms: int) -> None:
+        """Erase a subject, while decisions may be in the making and the clock may be set back."""
         last = max(self.reference.decisions, default=bytes(16))
         after = (int.from_bytes(last, "big") + 1).to_bytes(16, "big")
-        through = max(after, lower_bound(1), self.tombs.get(subject, b""))
-        found = erasure.erase(self.log.store, [subject], 0)
+        through = max(after, lower_bound(at_ms + 1), self.tombs.get(subject, b""))
+        found = erasure.erase(self.log.store, [subject], at_ms)
         assert found[subject].removed == self.reference.erase(subject, through)
+        self.reference.erased_before = lower_bound(at_ms + 1)
+        assert found[subject].tombstone.erased_at_ms > self.erased_at_ms
+        self.erased_at_ms = found[subject].tombstone.erased_at_ms
         self.tombs[subject] = through
         buried = erasure.tombstones(self.log.store)
         assert all(each.is_complete for each in buried)
@@ -442,6 +464,7 @@ class LogMachine(RuleBasedStateMachine):
             if known.get(subject, b"") < through:
                 gone += self.reference.erase(subject, through)
         assert restored.erased == gone
+        self.erased_at_ms = restored_at_ms(self.place)
         self.log = open_log(self.place)
 
     @rule()

@@ -12,6 +12,7 @@ from decisionlog import (
     DecisionLogError,
     LogFull,
     Proposal,
+    erasure,
 )
 from tests.server.service import Service
 from tests.shop import START_MS
@@ -45,6 +46,27 @@ def meet(service: Service, rival: object) -> None:
     """Puts something else in the place of the engine's log."""
     service.engine._log = rival  # type: ignore[assignment]
     service.engine._drafter._log = rival  # type: ignore[assignment]
+
+
+class Erasing:
+    """A log whose subject is erased while the first decision is made."""
+
+    def __init__(self, service: Service, subject: bytes) -> None:
+        self._log = service.engine._log
+        self._clock = service.clock
+        self._subject = subject
+        self.rounds = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._log, name)
+
+    def record(self, proposals: Sequence[Proposal]) -> list[Decision | DecisionLogError]:
+        """Erases before the first round is stored."""
+        self.rounds += 1
+        if self.rounds == 1:
+            erasure.erase(self._log.store, [self._subject], self._clock.now_ms)
+            self._clock.now_ms += 1
+        return self._log.record(proposals)
 
 
 class Filling(Rival):

@@ -13,6 +13,7 @@ from decisionlog import AuditKind, erasure
 from decisionlog.readable import KINDS
 from replay.ledger import ledger
 from sendwise.v1 import privacy_service_pb2 as api
+from tests.server.rivals import Erasing, meet
 from tests.server.service import KEYS, Service, delivery, refused, reward, running
 from tests.shop import CATALOG, shop
 
@@ -48,6 +49,18 @@ def exported(service: Service, subject: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def test_a_decision_that_an_erasure_overtakes_is_made_anew(service: Service) -> None:
+    """The first choice knew the subject, and is not stored; the second one knows nothing of it."""
+    (before,) = live(service, "alice")
+    rival = Erasing(service, KEYS.pseudonym("alice"))
+    meet(service, rival)
+    answer = service.decide("alice", request_id="alice-9", excluded_offers=["no_send"])
+    assert rival.rounds == 2
+    assert not answer.repeated
+    held = exported(service, "alice")
+    assert [each["decision_id"] for each in held["decision"]] == [answer.decision_id] != [before]
+
+
 def test_a_subject_gets_all_that_is_held(service: Service) -> None:
     """Decisions, reports, contacts, request ids and standing, readable without a catalog."""
     (decision_id,) = live(service, "alice")
@@ -79,6 +92,7 @@ def test_an_erased_subject_starts_afresh(service: Service) -> None:
     assert (found.decisions, found.deliveries, found.rewards, found.unreadable) == (2, 2, 2, 0)
     assert found.erased_at.ToMilliseconds() == service.clock.now_ms
     assert list(exported(service, "alice")) == ["tombstone"]
+    service.clock.now_ms += 1  # what was decided in the same millisecond may be from before
     again = live(service, "alice", 2)
     assert not set(again) & set(ids)
     assert len(exported(service, "alice")["decision"]) == 2
