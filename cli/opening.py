@@ -8,7 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from cli.key_ring import ring_source
-from decisionlog import AuditKind, DecisionLog, Keys, LogMissing, Tombstone
+from cli.output import warn
+from decisionlog import (
+    AuditKind,
+    DecisionLog,
+    DecisionLogError,
+    Keys,
+    LogMissing,
+    Tombstone,
+)
 from decisionlog.erasure import tombstones
 from decisionlog.ids import from_text, lower_bound
 from policy.catalog import Catalog, load_catalog
@@ -61,13 +69,18 @@ def writable(data_dir: Path, keys: Keys | None = None) -> DecisionLog:
 
 
 def record_act(data_dir: Path, kind: AuditKind, **details: object) -> None:
-    """Notes in the audit trail what this user did; a directory without a log has no trail."""
+    """Notes in the audit trail what this user has done; a directory without a log has no trail.
+
+    What is done is done: a log that cannot be written, as it is full or may only be read, takes
+    nothing of it back, so that is only a warning.
+    """
     try:
-        opened = writable(data_dir)
+        with writable(data_dir) as opened:
+            opened.record_act(kind, details)
     except LogMissing:
         return
-    with opened:
-        opened.record_act(kind, details)
+    except DecisionLogError as error:
+        warn(f"the audit trail has no entry of this {kind.name.lower()}: {error}")
 
 
 def buried(data_dir: Path) -> list[Tombstone]:

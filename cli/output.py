@@ -56,6 +56,11 @@ def progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task_id, count)
 
 
+def warn(text: str) -> None:
+    """Prints what a command that did its work could not do beside it."""
+    _err.print(f"sendwise: warning: {text}", markup=False, style="yellow", soft_wrap=True)
+
+
 def complain(text: str) -> None:
     """Prints an error."""
     _err.print(f"sendwise: {text}", markup=False, style="red", soft_wrap=True)
