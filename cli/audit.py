@@ -68,7 +68,7 @@ def ledger(
 ) -> None:
     """Reconcile the log: all that came in is counted once.
 
-    Fails if it is not.
+    Always the whole log, as it was counted when it came in. Fails if it does not balance.
     """
     with source(data, Scope(catalog)) as found, progress("Counting", found.size) as advance:
         result = reconcile(

@@ -203,12 +203,16 @@ def report(  # noqa: PLR0913 - one parameter an option
     ] = None,
     catalog: CatalogFile = None,
     as_of: AsOf = None,
+    since: Since = None,
+    until: Until = None,
+    until_id: UntilId = None,
     processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Write all findings to one HTML file.
 
-    Policies, prediction against what came true, course, metrics, ledger, verification.
+    Policies, prediction against what came true, course, metrics, verification; and the ledger,
+    which is always of the whole log.
     """
     # Drawing takes a second to import, which no other command should have to wait for.
     from replay.report import write_report  # noqa: PLC0415
@@ -221,7 +225,7 @@ def report(  # noqa: PLR0913 - one parameter an option
         return
 
     champion = releases(data).present().champion
-    with source(data, Scope(catalog, as_of)) as found:
+    with source(data, Scope(catalog, as_of, since, until, until_id=until_id)) as found:
         subject = Subject(
             title=found.catalog.name,
             champion=champion,

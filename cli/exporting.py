@@ -15,6 +15,7 @@ from cli.options import (
     OutputFormat,
     Since,
     Until,
+    UntilId,
 )
 from cli.output import line, progress, show
 from decisionlog import AuditKind
@@ -41,6 +42,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     since: Since = None,
     until: Until = None,
+    until_id: UntilId = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Write decisions, deliveries, rewards and interactions for other programs.
@@ -53,7 +55,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     if parquet is None and dsjson is None:
         raise typer.BadParameter("name a place with --parquet or --dsjson")
     facts: dict[str, Any] = {}
-    with source(data, Scope(catalog, as_of, since, until)) as found:
+    with source(data, Scope(catalog, as_of, since, until, until_id=until_id)) as found:
         targets = [found.target(version) for version in policy or []]
         passes = (parquet is not None) + (dsjson is not None)
         with progress("Exporting", passes * found.size) as advance:

@@ -16,6 +16,7 @@ from cli.options import (
     Processes,
     Since,
     Until,
+    UntilId,
 )
 from cli.output import line, progress, show, table
 from replay.log_evaluation import LOGGING
@@ -73,6 +74,7 @@ def metrics(  # noqa: PLR0913 - one parameter an option
     as_of: AsOf = None,
     since: Since = None,
     until: Until = None,
+    until_id: UntilId = None,
     processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
@@ -84,7 +86,7 @@ def metrics(  # noqa: PLR0913 - one parameter an option
         "unsubscribe": unsubscribe or (),
     }
     chosen = tuple(by or ([] if segment else ["arm"]))
-    with source(data, Scope(catalog, as_of, since, until)) as opened:
+    with source(data, Scope(catalog, as_of, since, until, until_id=until_id)) as opened:
         plan = MetricsPlan(
             kinds_of(opened.catalog, asked),
             tuple(dict.fromkeys(chosen)),

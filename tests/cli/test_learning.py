@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -361,18 +362,37 @@ def test_evaluating_json_of_others(sendwise: Sendwise, tmp_path: Path) -> None:
 def test_the_same_command_again_prints_the_same_bytes(
     sendwise: Sendwise, data: Path, bound: str
 ) -> None:
-    """With new decisions, deliveries and rewards in between: evaluation, and the trained model."""
+    """With new decisions, deliveries and rewards in between: whatever reads interactions.
+
+    Of a report all but the ledger, which is of the whole log.
+    """
     with DecisionLog.open(data, keys=KEYS, read_only=True) as log:
         last = [logged.decision for logged in log.scan()][-1]
     after = AS_OF if bound == "as_of" else "2100-01-01"
     options = ["--as-of", after, "--format", "json", "--data", data]
     options += ["--until-id", to_text(last.decision_id)] if bound == "until_id" else []
-    commands = [("evaluate", "--policy", "uniform"), ("train",)]
+    lines = data.with_name("lines")
+    commands: list[tuple[object, ...]] = [
+        ("evaluate", "--policy", "uniform"),
+        ("train",),
+        ("metrics",),
+        ("export", "--dsjson", lines),
+    ]
     before = [sendwise(*command, *options).out for command in commands]
+    reported, written = _report(sendwise, data, options), lines.read_bytes()
     _live_on(data, last, rewards=int(bound == "as_of"))
     assert [sendwise(*command, *options).out for command in commands] == before
+    assert _report(sendwise, data, options) == reported
+    assert lines.read_bytes() == written
     whole = sendwise("evaluate", "--policy", "uniform", "--as-of", "2100-01-01", *options[2:6])
     assert whole.json["n"] > json.loads(before[0])["n"]
+
+
+def _report(sendwise: Sendwise, data: Path, options: Sequence[object]) -> dict[str, object]:
+    """What a report says for programs, without the ledger."""
+    place = data.with_name("report.html")
+    found = sendwise("report", "--policy", "uniform", "--out", place, *options)
+    return {name: said for name, said in found.json.items() if name != "ledger"}
 
 
 def _live_on(data: Path, last: Decision, rewards: int) -> None:
