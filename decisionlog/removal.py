@@ -6,9 +6,10 @@ from itertools import takewhile
 from typing import Final, Self
 
 from decisionlog.contact_codec import decode_reservation
+from decisionlog.cursors import Cursor
 from decisionlog.errors import DamagedRecord
 from decisionlog.schema import count, increase
-from decisionlog.store import Cursor, ReadTransaction, WriteTransaction
+from decisionlog.store import ReadTransaction, WriteTransaction
 from decisionlog.tables import ID_BYTES, Counter, Table
 
 REPORT_TABLES: Final = (Table.DELIVERIES, Table.REWARDS)

@@ -12,9 +12,10 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from decisionlog.codec import decode_decision, decode_delivery, decode_reward
+from decisionlog.cursors import Cursor
 from decisionlog.errors import DamagedRecord
 from decisionlog.records import Decision, Delivery, Reward
-from decisionlog.store import Cursor, ReadTransaction, Store
+from decisionlog.store import ReadTransaction, Store
 from decisionlog.tables import ID_BYTES, Table
 
 DEFAULT_SLICE_SIZE: Final = 1000

@@ -5,8 +5,6 @@ LMDB syncs every commit to disk, so what `write` has left is durable. Fault mode
 moment leaves the last commit; a broken disk can break the file, which is reported, not repaired.
 """
 
-import errno
-import shutil
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -14,10 +12,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import lmdb
 
+from decisionlog.cursors import Cursor, NoRows, OpeningCursor
 from decisionlog.encryption import Sealer
 from decisionlog.errors import (
     DecisionLogError,
@@ -28,6 +27,7 @@ from decisionlog.errors import (
     LogReadOnly,
     LogUnavailable,
 )
+from decisionlog.full_disks import is_no_room
 from decisionlog.readers import set_aside
 from decisionlog.record_keys import is_encrypted, sealing_key
 from decisionlog.tables import ADDED_LATER, BY_DECISION, Table
@@ -47,75 +47,12 @@ _BLOCK_ROWS: Final = 512
 _SPARE_TRANSACTIONS: Final = 16
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-# LMDB reports a write that a full disk cut short as EIO.
-_NO_ROOM_LEFT_BYTES: Final = 1024 * 1024
 _DAMAGE: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError)
 _EXPLANATIONS: Final = {
     lmdb.MapResizedError: "another process gave it a larger map; open it again with that size",
     lmdb.ReadersFullError: f"more than {_MAX_READERS} readers have it open; stop some",
     lmdb.PanicError: "a write failed half-way; open it again",
 }
-
-
-class Cursor(Protocol):
-    """A position in a table, in the order of the keys; where there is no row, the key is empty."""
-
-    def set_range(self, key: bytes, /) -> bool:
-        """Go to the first row whose key is not below; tell whether there is one."""
-
-    def next(self) -> bool:
-        """Go to the next row; tell whether there is one."""
-
-    def last(self) -> bool:
-        """Go to the last row; tell whether there is one."""
-
-    def key(self) -> bytes:
-        """Return the key here."""
-
-    def value(self) -> bytes:
-        """Return the value here."""
-
-
-class NoRows:
-    """A cursor in a table that is not there."""
-
-    def set_range(self, _: bytes, /) -> bool:
-        """Find nothing."""
-        return False
-
-    def next(self) -> bool:
-        """Find nothing."""
-        return False
-
-    def last(self) -> bool:
-        """Find nothing."""
-        return False
-
-    def key(self) -> bytes:
-        """Return no key."""
-        return b""
-
-    def value(self) -> bytes:
-        """Return no value."""
-        return b""
-
-
-class OpeningCursor:
-    """A cursor in a table with encrypted rows; it gives their values in plain form."""
-
-    def __init__(self, cursor: Cursor, table: Table, sealer: Sealer) -> None:
-        self._cursor = cursor
-        self._table = table
-        self._sealer = sealer
-        self.set_range = cursor.set_range
-        self.next = cursor.next
-        self.last = cursor.last
-        self.key = cursor.key
-
-    def value(self) -> bytes:
-        """Return the value here."""
-        return self._sealer.open(self._table, self._cursor.key(), self._cursor.value())
 
 
 class ReadTransaction:
@@ -451,13 +388,8 @@ class Store:
             return LogClosed(self.directory)
         if isinstance(error, lmdb.MapFullError):
             return LogFull(self.directory, "its map is full")
-        if self._is_no_room(error.code):
+        if is_no_room(error.code, self._path):
             return LogFull(self.directory, "its disk is full")
         if isinstance(error, _DAMAGE):
             return LogDamaged(self.directory, str(error))
         return LogUnavailable(self.directory, _EXPLANATIONS.get(type(error), str(error)))
-
-    def _is_no_room(self, code: int) -> bool:
-        if code == errno.EIO:
-            return shutil.disk_usage(self._path).free < _NO_ROOM_LEFT_BYTES
-        return code in _NO_ROOM
