@@ -44,18 +44,32 @@ class Ratio:
         half = self.quantile(level) * self.error
         return self.value - half, self.value + half
 
-    def share_interval(self, level: float, n: float) -> tuple[float, float]:
+    @property
+    def units(self) -> float:
+        """Effective number of subjects, (sum of b)^2 / sum of b^2 over subjects (Kish 1965).
+
+        Subjects are dealt at random, so that the sum of squares of their bottoms shows in those of
+        the buckets: it is K / (K - 1) times their squared distances from their mean, on average.
+        """
+        square = float(((self.bottoms - self.bottoms.mean()) ** 2).sum())
+        square *= BUCKETS / (BUCKETS - 1)
+        return self.bottom**2 / square if square > 0 else math.inf
+
+    def share_interval(self, level: float, rows: float) -> tuple[float, float]:
         """The same for a share: Wilson's interval, of as many rows as its error is worth.
+
+        The error of a share of 0 or 1 cannot be seen. Then each subject counts once, whatever its
+        weight and however often it came: all its rows may have gone the same way.
 
         Args:
             level: confidence level.
-            n: rows; what it is worth where the error cannot be seen, as of a share of 0.
+            rows: their effective number, the most that the share can be worth.
         """
-        p, error = self.value, self.error
-        worth = min(p * (1 - p) / error**2, n) if 0 < error < math.inf and 0 < p < 1 else n
-        z = self.quantile(level) if self.filled > 1 else math.inf
-        if not math.isfinite(z):
+        if self.filled < 2:  # noqa: PLR2004 - one says nothing about spread
             return 0.0, 1.0
+        p, z, error = self.value, self.quantile(level), self.error
+        is_seen = 0 < p < 1 and error > 0
+        worth = min(p * (1 - p) / error**2 if is_seen else self.units, rows)
         centre = (p + z**2 / (2 * worth)) / (1 + z**2 / worth)
         half = (
             z
@@ -76,6 +90,8 @@ class Cells:
         self.codes: dict[str, int] = {}
         self.sums = np.zeros((2, metrics, 0, BUCKETS))
         """Tops and bottoms; shape (2, metrics, groups, buckets)."""
+        self.squares = np.zeros((metrics, 0))
+        """Sums of the rows' squared bottoms; shape (metrics, groups)."""
         self.rows: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.subjects: list[Subjects] = []
 
@@ -98,6 +114,8 @@ class Cells:
             for metric, column in enumerate(columns):
                 counted = np.bincount(flat, column, size * BUCKETS)
                 sums[metric] += counted.reshape(size, BUCKETS)
+        for metric, column in enumerate(bottoms):
+            self.squares[metric] += np.bincount(codes, column**2, size)
         self.rows += np.bincount(codes, minlength=size)
         for code in np.unique(codes):
             self.subjects[code].add(keys[codes == code])
@@ -108,6 +126,7 @@ class Cells:
         self._grow()
         for place, code in zip(places, other.codes.values(), strict=True):
             self.sums[:, :, place] += other.sums[:, :, code]
+            self.squares[:, place] += other.squares[:, code]
             self.rows[place] += other.rows[code]
             self.subjects[place].merge(other.subjects[code])
 
@@ -115,6 +134,12 @@ class Cells:
         """A metric of a group."""
         code = self.codes[group]
         return Ratio(self.sums[0, metric, code], self.sums[1, metric, code])
+
+    def size(self, group: str, metric: int) -> float:
+        """Effective rows of a metric of a group, (sum of b)^2 / sum of b^2 (Kish 1965)."""
+        code = self.codes[group]
+        total, square = self.sums[1, metric, code].sum(), self.squares[metric, code]
+        return float(total**2 / square) if square > 0 else 0.0
 
     def per_subject(self, group: str, metric: int) -> Ratio:
         """A metric's sum for each subject of a group in place of each row."""
@@ -130,5 +155,6 @@ class Cells:
         more = len(self.codes) - self.rows.size
         if more:
             self.sums = np.pad(self.sums, ((0, 0), (0, 0), (0, more), (0, 0)))
+            self.squares = np.pad(self.squares, ((0, 0), (0, more)))
             self.rows = np.pad(self.rows, (0, more))
             self.subjects += [Subjects() for _ in range(more)]

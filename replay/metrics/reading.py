@@ -141,7 +141,8 @@ class MetricsReading:
             ratio = cells.ratio(name, place)
             whole = self.cells[ALL].ratio(ALL, place)
             if ratio.bottom > 0:
-                shown[metric] = _cell(metric, ratio, whole, level, compared, n)
+                rows = cells.size(name, place)
+                shown[metric] = _cell(metric, ratio, whole, level, compared, rows)
             if metric in PER_SUBJECT and not weighted:
                 each = cells.per_subject(name, place)
                 all_ = self.cells[ALL].per_subject(ALL, place)
@@ -171,12 +172,12 @@ def _is_known(metric: str, known: Kinds) -> bool:
 
 
 def _cell(  # noqa: PLR0913, PLR0917 - what an interval depends on
-    metric: str, ratio: Ratio, whole: Ratio, level: float, compared: int, n: int
+    metric: str, ratio: Ratio, whole: Ratio, level: float, compared: int, rows: float
 ) -> Cell:
     wide = 1 - (1 - level) / compared
     is_share = metric in SHARES or metric.startswith(("precision", "ndcg"))
     if is_share:
-        own, all_ = ratio.share_interval(level, n), ratio.share_interval(wide, n)
+        own, all_ = ratio.share_interval(level, rows), ratio.share_interval(wide, rows)
     else:
         own, all_ = ratio.interval(level), ratio.interval(wide)
     return Cell(ratio.value, own, all_, not all_[0] <= whole.value <= all_[1])

@@ -19,7 +19,9 @@ from replay.metrics.cells import BUCKETS, Cells, Ratio
 from replay.metrics.dimensions import segment
 from replay.metrics.ranking import Place, gain, place_of, share_within
 from replay.metrics.words import cell_words, comparison_words, figure
+from replay.sample import Ints
 from replay.subjects import KEPT, Subjects
+from replay.sums import Floats
 from replay.verdict import Verdict
 from tests.replay.history import LATER_MS, History, history, offer_of
 from tests.replay.worlds import WORLD, live, plan_of
@@ -192,6 +194,39 @@ def test_nothing_seen_is_not_nothing_possible() -> None:
     lonely = Ratio(np.eye(1, BUCKETS)[0], np.eye(1, BUCKETS)[0])
     assert lonely.share_interval(0.95, 1) == (0.0, 1.0)
     assert lonely.interval(0.95) == (-math.inf, math.inf)
+
+
+def unseen(weights: Floats, subjects: Ints) -> tuple[float, float]:
+    """The interval of a share of 0 of weighted rows."""
+    cells = Cells(1)
+    keys = np.random.default_rng(0).integers(2**63, size=subjects.max() + 1, dtype=np.uint64)
+    cells.add(["all"] * len(weights), keys[subjects], np.zeros((1, len(weights))), weights[None])
+    return cells.ratio("all", 0).share_interval(0.95, cells.size("all", 0))
+
+
+def test_nothing_seen_counts_what_has_weight() -> None:
+    """Sixty rows with weight of 10,000 are sixty, ten subjects with 1,000 rows each are ten."""
+    each, light = np.arange(10_000), np.ones(10_000)
+    assert unseen(light, each)[1] == pytest.approx(3.9 / 10_000, rel=0.2)
+    assert 0.05 < unseen(np.where(each < 60, 166.0, 0.0), each)[1] < 0.08
+    assert 0.05 < unseen(np.where(each < 60, 166.0, 1e-3), each)[1] < 0.08
+    assert 0.2 < unseen(light, each % 10)[1] < 0.4
+
+
+@pytest.mark.parametrize("light", [0.0, 1e-3])
+def test_shares_of_weighted_rows_cover(light: float) -> None:
+    """Of 60 rows with weight and a rate of 2%, which three logs in ten do not see, nine in ten."""
+    rng = np.random.default_rng(3)
+    weights = np.where(np.arange(2_000) < 60, 33.0, light)
+    covered = 0
+    for _ in range(300):
+        keys = rng.integers(2**63, size=2_000, dtype=np.uint64)
+        cells = Cells(1)
+        tops = weights * (rng.random(2_000) < 0.02)
+        cells.add(["all"] * 2_000, keys, tops[None], weights[None])
+        low, high = cells.ratio("all", 0).share_interval(0.95, cells.size("all", 0))
+        covered += low <= 0.02 <= high
+    assert covered / 300 >= 0.91
 
 
 def test_metrics_merge(lived: History) -> None:
