@@ -241,8 +241,8 @@ class Store:
         self.tables: dict[Table, lmdb._Database] = {}
         with self._translated():
             self._environment = self._open(map_size_bytes)
-            if not read_only:
-                self._environment.reader_check()  # clears what killed readers left
+        if not read_only:
+            self.forget_killed_readers()
 
     def __enter__(self) -> Self:
         return self
@@ -254,6 +254,11 @@ class Store:
         """Close the environment; transactions in it must have ended."""
         self._closed = True
         self._environment.close()
+
+    def forget_killed_readers(self) -> None:
+        """Free what processes held that were killed while they read: else the file grows for ever."""
+        with self._translated():
+            self._environment.reader_check()
 
     @property
     def file(self) -> Path:

@@ -85,6 +85,7 @@ class Keeper:
 
     def tick(self) -> None:
         """Does one slice of each thing that is to be done."""
+        self._log.store.forget_killed_readers()
         self._upkeep.limits = limits_of(self._settings, self._current().catalog)
         self._is_busy = self._upkeep.expire() is not None
         if self._is_busy:

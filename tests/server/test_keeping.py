@@ -28,6 +28,7 @@ from tests.server.service import (
     running,
 )
 from tests.shop import CATALOG, shop
+from tests.simulation.workers import worker
 
 CAPPED = CATALOG + "\n[[caps]]\nmessages = 50\ndays = 30\n"
 
@@ -201,3 +202,15 @@ def test_a_full_log_serves_again_when_there_is_room(tmp_path: Path) -> None:
         assert service.log.counts().decisions < full.decisions
         assert service.decide("alice").decision_id
         assert ledger(service.log, shop().reward).balanced
+
+
+def test_a_reader_killed_beside_the_server_does_not_let_the_file_grow(service: Service) -> None:
+    """What it held, such as a backup that was stopped, is free after the next look at the log."""
+    log, directory = service.log, service.registry.data_dir
+    with worker("read", directory) as killed:
+        assert killed.line() == "reading"
+        killed.kill()
+        killed.wait()
+        assert str(killed.pid) in log.store._environment.readers().split()
+    Keeper(log, settings_of(service), service.current, service.clock).tick()
+    assert str(killed.pid) not in log.store._environment.readers().split()
