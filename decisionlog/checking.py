@@ -6,9 +6,10 @@ decoding, keys. Then, if no page is damaged, what rows say of each other, see `r
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from decisionlog.codec import decode_decision, decode_delivery, decode_request, decode_reward
 from decisionlog.contact_codec import (
@@ -18,7 +19,15 @@ from decisionlog.contact_codec import (
     decode_standing,
 )
 from decisionlog.errors import DamagedRecord, LogMissing, LogUnavailable
-from decisionlog.pages import DamagedPage, PageError, PageFile, PageRow
+from decisionlog.pages import (
+    NO_ROWS,
+    DamagedPage,
+    PageError,
+    PageFile,
+    PageRow,
+    Tree,
+    Trees,
+)
 from decisionlog.references import contradictions
 from decisionlog.sealing import unseal
 from decisionlog.store import DATA_FILE, Store
@@ -87,26 +96,61 @@ def check(store: Store, on_finding: OnFinding, on_progress: OnProgress | None = 
     """
     advance = on_progress or (lambda _: None)
     rows: dict[Table, int] = {}
-    has_damaged_pages = False
     file = PageFile(store.file)
     try:
+        has_damaged_pages = _check_free_pages(store, file, on_finding)
         for table in Table:
-            rows[table] = 0
-            for part in _slices(store, file, table):
-                found = [each for each in part if isinstance(each, PageRow)]
-                damaged = [each for each in part if isinstance(each, DamagedPage)]
-                _check_rows(store, table, found, on_finding)
-                for page in damaged:
-                    on_finding(Finding(table, page.low, _page_problem(page)))
-                has_damaged_pages |= bool(damaged)
-                rows[table] += len(found)
-                advance(len(found))
+            counted = _check_table(store, file, table, on_finding, advance)
+            rows[table] = counted.rows
+            has_damaged_pages |= counted.has_damaged_pages
     finally:
         file.close()
     if not has_damaged_pages:
         for table, key, problem in contradictions(store, advance):
             on_finding(Finding(table, key, problem))
     return Checked(rows, references=not has_damaged_pages)
+
+
+class _Counted(NamedTuple):
+    rows: int
+    has_damaged_pages: bool
+
+
+def _check_table(
+    store: Store, file: PageFile, table: Table, on_finding: OnFinding, advance: OnProgress
+) -> _Counted:
+    rows, has_damaged_pages, moments = 0, False, set()
+    for part in _slices(store, file, partial(_table_tree, file, table)):
+        found = [each for each in part.found if isinstance(each, PageRow)]
+        damaged = [each for each in part.found if isinstance(each, DamagedPage)]
+        _check_rows(store, table, found, on_finding)
+        for page in damaged:
+            on_finding(Finding(table, page.low, _page_problem(page)))
+        rows += len(found)
+        has_damaged_pages |= bool(damaged)
+        moments.add((part.moment, part.tree.entries))
+        advance(len(found))
+    (_, entries), *others = moments
+    # Where others write meanwhile, no one moment was counted.
+    if not others and not has_damaged_pages and rows != entries:
+        on_finding(Finding(table, b"", f"{rows:,} rows are there of {entries:,}"))
+    return _Counted(rows, has_damaged_pages)
+
+
+def _check_free_pages(store: Store, file: PageFile, on_finding: OnFinding) -> bool:
+    """Look at the lists of free pages; tell whether one is damaged: then nothing can be written."""
+    has_damaged_pages = False
+    for part in _slices(store, file, lambda trees: trees.free):
+        for each in part.found:
+            if isinstance(each, DamagedPage):
+                has_damaged_pages = True
+                on_finding(Finding("", b"", f"list of free pages: {each.problem}"))
+    return has_damaged_pages
+
+
+def _table_tree(file: PageFile, table: Table, trees: Trees) -> Tree:
+    tables, _ = file.tables(trees.main)
+    return tables.get(table, NO_ROWS)
 
 
 def check_beginning(directory: Path) -> list[Finding]:
@@ -154,25 +198,33 @@ def _check_rows(store: Store, table: Table, rows: list[PageRow], on_finding: OnF
             on_finding(Finding(table, key, damage.problem))
 
 
-def _slices(store: Store, file: PageFile, table: Table) -> Iterator[list[PageRow | DamagedPage]]:
-    """Yield what the pages of a table hold, in bounded slices of one moment each."""
+class _Slice(NamedTuple):
+    """What the pages of a tree hold from a key on, at one moment."""
+
+    moment: int
+    tree: Tree
+    found: list[PageRow | DamagedPage]
+
+
+def _slices(store: Store, file: PageFile, choose: Callable[[Trees], Tree]) -> Iterator[_Slice]:
+    """Yield what the pages of a tree hold, in bounded slices of one moment each."""
     start: bytes | None = b""
     while start is not None:
-        part = _slice(store, file, table, start)
+        part = _slice(store, file, choose, start)
         yield part
-        start = _after(part[-1]) if len(part) == SLICE_ROWS else None
+        start = _after(part.found[-1]) if len(part.found) == SLICE_ROWS else None
 
 
-def _slice(store: Store, file: PageFile, table: Table, start: bytes) -> list[PageRow | DamagedPage]:
+def _slice(store: Store, file: PageFile, choose: Callable[[Trees], Tree], start: bytes) -> _Slice:
     for _ in range(TRIES):
         with store.read() as transaction:
             try:
-                main = file.main_tree(transaction.moment)
+                trees = file.trees(transaction.moment)
             except PageError:
                 continue  # two commits have come since
-            tables, _ = file.tables(main)
-            rows = file.walk(tables[table], start) if table in tables else iter(())
-            return list(islice(rows, SLICE_ROWS))
+            tree = choose(trees)
+            found = list(islice(file.walk(tree, start), SLICE_ROWS))
+            return _Slice(transaction.moment, tree, found)
     raise LogUnavailable(store.directory, "it is written to so fast that no moment can be read")
 
 

@@ -28,6 +28,7 @@ _MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
 _BRANCH, _LEAF, _OVERFLOW, _IS_META = 1, 2, 4, 8
 _KINDS: Final = _BRANCH | _LEAF | _OVERFLOW | _IS_META
+_HAS_NUMBERS: Final = 8  # flag of a tree
 _BIG, _TREE_INSIDE = 1, 2  # flags of a row: value on pages of its own, value is another tree
 _NO_ROOT: Final = 2**64 - 1
 
@@ -44,6 +45,9 @@ class Tree(NamedTuple):
     depth: int
     """Levels of pages."""
     entries: int
+    """Rows that it should have."""
+    has_numbers: bool = False
+    """Whether keys are numbers, sorted by their value, as in the list of free pages."""
 
 
 class PageRow(NamedTuple):
@@ -51,6 +55,19 @@ class PageRow(NamedTuple):
 
     key: bytes
     value: bytes
+
+
+NO_ROWS: Final = Tree(_NO_ROOT, 0, 0)
+"""A tree of a table that is not there."""
+
+
+class Trees(NamedTuple):
+    """With what a moment of the log begins."""
+
+    free: Tree
+    """Lists of pages that may be used again, by the transaction that gave them up."""
+    main: Tree
+    """Its rows are the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +110,11 @@ class PageFile:
         os.close(self._descriptor)
 
     def main_tree(self, transaction: int | None = None) -> Tree:
-        """Return the tree whose rows are the tables.
+        """Return the tree whose rows are the tables; see `trees`."""
+        return self.trees(transaction).main
+
+    def trees(self, transaction: int | None = None) -> "Trees":
+        """Return the trees with which a moment of the log begins.
 
         Args:
             transaction: Of which moment; None: the last one.
@@ -101,12 +122,12 @@ class PageFile:
         Raises:
             PageError: Neither of the two first pages can be believed, or that moment has gone.
         """
-        found: dict[int, Tree] = {}
+        found: dict[int, Trees] = {}
         problems = []
         for number in (0, 1):
             try:
-                made, tree = self._meta(number)
-                found[made] = tree
+                made, trees = self._meta(number)
+                found[made] = trees
             except PageError as error:
                 problems.append(str(error))
         if transaction is None and found:
@@ -122,8 +143,7 @@ class PageFile:
             if isinstance(found, DamagedPage):
                 damaged.append(found)
             else:
-                _, _, depth, *_, entries, root = _TREE.unpack(found.value)
-                trees[found.key.decode()] = Tree(root, depth, entries)
+                trees[found.key.decode()] = _tree(found.value)
         return trees, damaged
 
     def walk(
@@ -145,7 +165,7 @@ class PageFile:
         while waiting:
             position = waiting.pop()
             try:
-                below, rows = self._read(position, start, inside=inside)
+                below, rows = self._read(tree, position, start, inside=inside)
             except PageError as error:
                 yield DamagedPage(position.page, str(error), position.low, position.high)
                 continue
@@ -153,12 +173,12 @@ class PageFile:
             waiting += reversed(below)
 
     def _read(
-        self, position: _Position, start: bytes, *, inside: bool
+        self, tree: Tree, position: _Position, start: bytes, *, inside: bool
     ) -> tuple[list[_Position], list[PageRow | DamagedPage]]:
         """Return what lies below a page, or the rows in it."""
         kind = _LEAF if position.level == 1 else _BRANCH
         page = self._page(position.page, kind)
-        nodes = _nodes(page, position, is_leaf=kind == _LEAF)
+        nodes = _nodes(page, tree, position, is_leaf=kind == _LEAF)
         if kind == _BRANCH:
             return _children(position, nodes, start), []
         kept = [node for node in nodes if node.key >= start]
@@ -199,22 +219,22 @@ class PageFile:
             raise PageError(f"page {number} is of another kind (flags {flags:#x})")
         return page
 
-    def _meta(self, number: int) -> tuple[int, Tree]:
-        """Return a moment, and its tree of tables."""
+    def _meta(self, number: int) -> tuple[int, "Trees"]:
+        """Return a moment, and its trees."""
         at = number * self.page_bytes + _PAGE.size
         head = os.pread(self._descriptor, _META.size + 2 * _TREE.size + _LAST.size, at)
         if len(head) != _META.size + 2 * _TREE.size + _LAST.size:
             raise PageError(f"page {number} lies beyond the end of the file")
         magic, version, *_ = _META.unpack_from(head)
         page_bytes, *_ = _TREE.unpack_from(head, _META.size)
-        _, _, depth, *_, entries, root = _TREE.unpack_from(head, _META.size + _TREE.size)
+        trees = Trees(_tree(head, _META.size), _tree(head, _META.size + _TREE.size))
         if (magic, version) != (_MAGIC, _VERSION):
             raise PageError(f"page {number} is not the beginning of a log")
         if not PAGE_BYTES_MIN <= page_bytes <= PAGE_BYTES_MAX:
             raise PageError(f"page {number} tells of pages of {page_bytes} bytes")
         self.page_bytes = page_bytes
         _, made = _LAST.unpack_from(head, _META.size + 2 * _TREE.size)
-        return made, Tree(root, depth, entries)
+        return made, trees
 
 
 class _Node(NamedTuple):
@@ -232,12 +252,17 @@ class _Node(NamedTuple):
     """Number of the page below; of no meaning for a row."""
 
 
+def _tree(data: bytes, at: int = 0) -> Tree:
+    _, flags, depth, *_, entries, root = _TREE.unpack_from(data, at)
+    return Tree(root, depth, entries, has_numbers=bool(flags & _HAS_NUMBERS))
+
+
 def _damaged(position: _Position, node: _Node, problem: str) -> DamagedPage:
     """Return that one row of a page cannot be read."""
     return DamagedPage(position.page, problem, node.key, node.key + b"\0")
 
 
-def _nodes(page: bytes, position: _Position, *, is_leaf: bool) -> list[_Node]:
+def _nodes(page: bytes, tree: Tree, position: _Position, *, is_leaf: bool) -> list[_Node]:
     """Return what a page holds.
 
     Raises:
@@ -249,6 +274,8 @@ def _nodes(page: bytes, position: _Position, *, is_leaf: bool) -> list[_Node]:
         raise PageError(f"page {number} has no rows or more than fit")
     places = struct.unpack_from(f"<{count}H", page, _PAGE.size)
     nodes = [_node(page, number, place, upper, is_leaf=is_leaf) for place in places]
+    if tree.has_numbers:  # little-endian: turned round, their bytes sort as they do
+        nodes = [node._replace(key=node.key[::-1]) for node in nodes]
     keys = [node.key for node in nodes[0 if is_leaf else 1 :]]  # the first branch has no key
     if any(one >= other for one, other in pairwise(keys)):
         raise PageError(f"page {number} has keys out of order")

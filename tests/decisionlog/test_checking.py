@@ -1,6 +1,7 @@
 """A log is checked to its last row: whatever is spoiled is found, and all else is read."""
 
 import random
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +177,38 @@ def _keys_and_pages(path: Path, table: Table) -> tuple[list[bytes], list[int]]:
     keys = [row.key for row in file.walk(tables[table], b"") if isinstance(row, PageRow)]
     file.close()
     return keys, file.leaves
+
+
+def test_an_overwritten_list_of_free_pages_is_found(directory: Path) -> None:
+    """All rows can be read without it, but nothing can be written any more."""
+    path = directory / "log" / "data.mdb"
+    pages = PageFile(path)
+    root = pages.trees().free.root
+    pages.close()
+    with path.open("r+b") as file:
+        file.seek(root * PAGE_BYTES)
+        file.write(bytes(PAGE_BYTES))
+    found, findings = checked(directory)
+    (finding,) = findings
+    assert (finding.table, finding.key) == ("", b"")
+    assert finding.problem.startswith("list of free pages: ")
+    assert not found.references
+
+
+def test_rows_that_a_page_no_longer_tells_of_are_missed(directory: Path) -> None:
+    """A page that lost its last rows is sound in itself; its table knows how many there were."""
+    path = directory / "log" / "data.mdb"
+    rows, leaves = _keys_and_pages(path, Table.REWARDS)
+    with path.open("r+b") as file:
+        at = leaves[0] * PAGE_BYTES + 12  # where the list of its rows ends
+        file.seek(at)
+        (end,) = struct.unpack("<H", file.read(2))
+        file.seek(at)
+        file.write(struct.pack("<H", end - 2 * 3))
+    found, findings = checked(directory)
+    assert found.rows[Table.REWARDS] == len(rows) - 3
+    (finding,) = findings
+    assert finding == Finding(Table.REWARDS, b"", f"{len(rows) - 3} rows are there of {len(rows)}")
 
 
 def test_a_log_whose_beginning_is_gone_is_told_so(directory: Path) -> None:
