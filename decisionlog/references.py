@@ -7,17 +7,21 @@ from typing import Final
 
 from decisionlog.codec import decode_request, decode_subject
 from decisionlog.contact_codec import decode_audit, decode_reservation, decode_standing
-from decisionlog.contacts import STANDING_LENGTH_MAX, AuditKind, Contact, Standing, bounded
+from decisionlog.contacts import STANDING_DAYS, AuditKind, Contact, Reservation, Standing
 from decisionlog.errors import DamagedRecord
+from decisionlog.ids import time_ms
 from decisionlog.operations import is_gone
 from decisionlog.standings import read_standing
 from decisionlog.store import ReadTransaction, Store
 from decisionlog.tables import Table
+from decisionlog.tombstones import decode_tombstone
 
 SLICE_ROWS: Final = 500
 
 Contradiction = tuple[Table, bytes, str]
 """Table and key of a row, and what it contradicts."""
+_COUNTS_NOT: Final = "it does not count for its subject"
+_DAY_MS: Final = 86_400_000
 _Check = Callable[[ReadTransaction, bytes, bytes], str | None]
 
 
@@ -74,31 +78,41 @@ def _reservation(transaction: ReadTransaction, key: bytes, value: bytes) -> str 
     if decode_subject(key, decision) != reservation.subject:
         return "its subject is not that of its decision"
     contact = reservation.in_force
-    if contact is None:
+    if contact is None or _is_being_erased(transaction, reservation):
         return None
     standing = read_standing(transaction, reservation.subject)
-    return None if _counts(standing, contact) else "it does not count for its subject"
+    counts = replace(contact, slots=()) in standing.contacts
+    return None if counts or _has_left(transaction, standing, contact) else _COUNTS_NOT
 
 
-def _counts(standing: Standing, contact: Contact) -> bool:
-    """Tell whether a contact is in a standing, or has left it by age or number."""
-    contact = replace(contact, slots=())
-    if contact in standing.contacts:
-        return True
+def _has_left(transaction: ReadTransaction, standing: Standing, contact: Contact) -> bool:
+    """Tell whether a contact may have been dropped from its standing for its age or by number.
+
+    Those that drove it out may have been released since; but the oldest went first.
+    """
     if any(each.decision_id == contact.decision_id for each in standing.contacts):
         return False
-    if len(standing.contacts) >= STANDING_LENGTH_MAX:
-        return contact.send_time_ms <= standing.contacts[0].send_time_ms
-    with_it = bounded(Standing((*standing.contacts, contact), standing.responses))
-    return contact not in with_it.contacts
+    if standing.contacts and contact.send_time_ms <= standing.contacts[0].send_time_ms:
+        return True
+    decisions = transaction.cursor(Table.DECISIONS)
+    newest_ms = time_ms(decisions.key()) if decisions.last() else 0
+    return contact.send_time_ms < newest_ms - STANDING_DAYS * _DAY_MS
+
+
+def _is_being_erased(transaction: ReadTransaction, reservation: Reservation) -> bool:
+    value = transaction.get(Table.TOMBSTONES, reservation.subject)
+    if value is None:
+        return False
+    tombstone = decode_tombstone(reservation.subject, value)
+    return tombstone.covers(reservation.subject, reservation.decision_id)
 
 
 def _standing(transaction: ReadTransaction, key: bytes, value: bytes) -> str | None:
     for contact in decode_standing(key, value).contacts:
+        if is_gone(transaction, contact.decision_id):
+            continue  # a sweep of retention comes after it
         stored = transaction.get(Table.CONTACTS, contact.decision_id)
         if stored is None:
-            if is_gone(transaction, contact.decision_id):
-                continue  # a sweep of retention comes after it
             return f"its contact {contact.decision_id.hex()} is missing"
         reservation = decode_reservation(contact.decision_id, stored)
         in_force = reservation.in_force

@@ -256,7 +256,7 @@ class Store:
         self._environment.close()
 
     def forget_killed_readers(self) -> None:
-        """Free what killed readers held: else no page is used again, and the file grows for ever."""
+        """Free what killed readers held: else no page is used again, and the file grows."""
         with self._translated():
             self._environment.reader_check()
 

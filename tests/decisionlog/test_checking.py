@@ -24,12 +24,14 @@ from tests.decisionlog.test_encryption import OLD
 COUNT = 200
 PAGE_BYTES = 4096
 LEAF = 2
-LARGE = replace(DECISION, decision_id=bytes([7]) * 16, features={"text": "x" * 20_000})
 
 
 def decision_id(number: int) -> bytes:
     """An id; they sort by number."""
     return (number + 1).to_bytes(16, "big")
+
+
+LARGE = replace(DECISION, decision_id=decision_id(COUNT + 7), features={"text": "x" * 20_000})
 
 
 def open_log(directory: Path, *, read_only: bool = False, is_sealed: bool = False) -> DecisionLog:
