@@ -38,7 +38,8 @@ def pool(
     found = ProcessPoolExecutor(workers, get_context("spawn"), prepare, arguments)
     try:
         with _without_interrupts():
-            found.submit(int)  # starts all of them
+            for _ in range(workers):  # each starts another one, as long as none is idle
+                found.submit(int)
         yield found
     finally:
         found.shutdown(cancel_futures=True)

@@ -102,10 +102,30 @@ def test_the_program_is_installed() -> None:
 
 def test_only_the_command_that_is_asked_for_is_loaded() -> None:
     """The others would cost each start a second, and each process of an evaluation its memory."""
-    code = "import cli.main, sys; print(*sys.modules)"
+    code = "import cli.app, sys; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(shown.stdout.split())
     assert (
         not {"pyarrow", "numba", "vowpalwabbit", *(f"cli.{one}" for one in MODULES.values())}
         & loaded
     )
+
+
+def test_ctrl_c_while_loading_prints_nothing() -> None:
+    """Loading takes a second; who changes their mind within it sees no stack trace."""
+    code = """
+import sys
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Impatient())
+from cli.main import run
+run()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

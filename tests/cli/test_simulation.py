@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.app import app
 from replay.simulator import LEARNERS, ReferenceWorld, make_learner, simulate
 from replay.simulator.errors import PictureFormatError
 from replay.simulator.trial import CASES, STATEMENTS

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cli.main import app
+from cli.app import app
 from policy.catalog import parse_catalog
 from policy.errors import CatalogError
 from tests.docs.documents import ROOT, Command, Document, document, documents

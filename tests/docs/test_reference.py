@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from benchmarks import size
-from cli.main import app
+from cli.app import app
 from decisionlog.contacts import STANDING_DAYS, STANDING_LENGTH_MAX
 from policy.catalog import CHANNELS_MAX, OFFERS_MAX, WINDOWS_MAX, parse_catalog
 from policy.catalog_fields import Name
