@@ -1,12 +1,15 @@
 """The `sendwise` command, and how its mistakes end it."""
 
+import importlib.metadata
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from cli.commands import Commands
-from cli.key_ring import common_options
-from cli.output import complain
+from cli.key_ring import name_ring
+from cli.output import complain, line
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
 from replay.errors import ReplayError
@@ -20,7 +23,36 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.callback()(common_options)
+
+
+def show_version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    """Prints the version of the program, if that was asked for, and ends it."""
+    if asked:
+        line(f"sendwise {importlib.metadata.version('sendwise')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common_options(
+    *,
+    key_ring: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SENDWISE_KEY_RING",
+            help="File of the keys of an encrypted log; beside the data directory if not given.",
+            show_envvar=True,
+            show_default="DATA.ring",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback answers
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Take what every command understands."""
+    name_ring(key_ring)
 
 
 def main() -> None:

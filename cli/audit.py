@@ -89,10 +89,10 @@ def audit(
     until: Until = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """List what happened outside the usual rules, in order of time.
+    """List what happened outside the usual rules, and acts.
 
-    Critical requests that bypassed caps or quiet hours, and what was done by those who run the
-    service: starts, changes of the rollout, erasures, exports and the like.
+    In order of time: critical requests that bypassed caps or quiet hours, and what was done by
+    those who run the service: starts, changes of the rollout, erasures, exports and the like.
     """
     with log(data) as opened:
         trail = opened.audit_trail(start=bound(since) or b"", until=bound(until))

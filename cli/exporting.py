@@ -45,7 +45,7 @@ def export(  # noqa: PLR0913 - one parameter an option
     until_id: UntilId = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Write decisions, deliveries, rewards and interactions for other programs.
+    """Write the log as tables and lines for other programs.
 
     Whoever was erased is in none of it, and is taken out of tables that were written before.
     """

@@ -39,7 +39,10 @@ def retain(
     request_days: RequestDays = DEFAULT_REQUEST_DAYS,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Remove what is too old or too much, the oldest first; a server may go on serving."""
+    """Remove what is too old or too much, the oldest first.
+
+    A server may go on serving meanwhile.
+    """
     if not 0 < request_days <= REQUEST_DAYS_MAX:  # else ids of a moment ago, or yet to come, go
         raise typer.BadParameter(f"--request-days should lie above 0, up to {REQUEST_DAYS_MAX:,}")
     catalog = present_catalog(data)

@@ -3,9 +3,6 @@
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from decisionlog import RingSource, ring_file
 from decisionlog.key_ring import load_ring
@@ -13,19 +10,9 @@ from decisionlog.key_ring import load_ring
 _named: ContextVar[Path | None] = ContextVar("key_ring", default=None)
 
 
-def common_options(
-    key_ring: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="SENDWISE_KEY_RING",
-            help="File of the keys of an encrypted log; beside the data directory if not given.",
-            show_envvar=True,
-            show_default="DATA.ring",
-        ),
-    ] = None,
-) -> None:
-    """Take what every command understands."""
-    _named.set(key_ring)
+def name_ring(path: Path | None) -> None:
+    """Names the file for the rest of the process; None: the one beside the data directory."""
+    _named.set(path)
 
 
 def ring_path(data_dir: Path) -> Path:

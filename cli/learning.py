@@ -124,7 +124,7 @@ def promote(  # noqa: PLR0913 - one parameter an option
     force: Annotated[bool, typer.Option("--force", help="Promote without the gate.")] = False,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Make a policy the champion if it is better than the present one.
+    """Make a policy the champion if it beats the present one.
 
     Better by the log and beyond luck: the whole interval of the difference lies above 0.
     """
@@ -138,7 +138,7 @@ def promote(  # noqa: PLR0913 - one parameter an option
 
 
 def rollback(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
-    """Make the champion before the present one the champion again."""
+    """Make the champion before this one the champion again."""
     rollout = releases(data).rollback()
     _note(data, rollout, by="rollback")
     facts = {"rollout": rollout.model_dump(mode="json", by_alias=True)}

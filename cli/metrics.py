@@ -78,7 +78,7 @@ def metrics(  # noqa: PLR0913 - one parameter an option
     processes: Processes = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Say what happened: rates, revenue and rankings, by group, with intervals."""
+    """Say what happened: rates, revenue and rankings by group."""
     asked = {
         "click": click or (),
         "conversion": conversion or (),

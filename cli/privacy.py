@@ -36,9 +36,10 @@ def erase(  # noqa: PLR0913 - one parameter an option
     ] = False,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Remove subjects from the log, and leave tombstones so that they stay removed.
+    """Remove subjects from the log, for good.
 
-    The log is read once for all of them; a server may go on serving meanwhile.
+    Tombstones stay, so that no export or restore brings anybody back. The log is read once for all
+    of them; a server may go on serving meanwhile.
     """
     subjects = [*(subject or []), *_lines(subject_file)]
     if not subjects and not unfinished:
@@ -87,7 +88,7 @@ def export_subject(
     ],
     form: OutputFormat = Format.JSON,
 ) -> None:
-    """Print all that the log holds of a subject, as JSON that people can read."""
+    """Print all that the log holds of a subject."""
     keys = load_keys(key_file_of(data, key_file), data_directory=data)
     with log(data) as opened, progress("Reading", erasure.rows_to_read(opened.store)) as advance:
         found = held_of(opened.store, keys.pseudonym(subject), advance)

@@ -56,7 +56,10 @@ def simulate(  # noqa: PLR0913 - one parameter an option
     ] = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Let policies learn in a world with known truth, and say how well they did."""
+    """Let policies learn in a world whose truth is known.
+
+    Says how much of what there was to earn each of them captured.
+    """
     policies = policy or [DEFAULT_POLICY]
     if check:
         _check(policies, seed, form)

@@ -24,9 +24,10 @@ def backup(
     data: DataDir = DEFAULT_DATA_DIR,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Back up log, models, catalogs and rollouts while a server goes on serving.
+    """Copy the data directory while a server goes on serving.
 
-    The log is compacted, every file has its hash in the backup, and no key is in it.
+    Log, models, catalogs and rollouts: the log is compacted, every file has its hash in the
+    backup, and no key is in it.
     """
     with log(data) as opened, progress("Backing up", bytes_to_copy(opened.store)) as advance:
         made = make_backup(opened.store, target, now_ms(), advance)
@@ -55,9 +56,10 @@ def restore(
     ] = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
-    """Restore a backup into an empty data directory; every hash is checked.
+    """Restore a backup into an empty data directory.
 
-    Whoever was erased, by the backup's own tombstones or those given, is erased again.
+    Every hash is checked. Whoever was erased, by the backup's own tombstones or those given, is
+    erased again.
     """
     keys = _keys(data, key_file)
     with progress("Restoring", read_manifest(source).bytes) as advance:

@@ -93,7 +93,7 @@ def _say(facts: dict[str, Any]) -> None:
 
 
 def migrate(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
-    """Bring a log that an earlier version wrote to the schema of this one.
+    """Bring a log of an earlier version to this one's schema.
 
     Stop the server and copy the data directory first. If it is stopped half-way, call it again.
     """
@@ -108,7 +108,7 @@ def migrate(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) 
 
 
 def check_log(data: DataDir = DEFAULT_DATA_DIR, form: OutputFormat = Format.TEXT) -> None:
-    """Find damaged records and pages of the log: every one, not the first alone.
+    """Find every damaged record and page of the log.
 
     Reads all tables beside a running server: pages, checksums, decoding, keys, and what records
     say of each other. Fails if anything is wrong.

@@ -1,5 +1,6 @@
 """Every command explains itself, and every mistake ends with one clear line."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,14 @@ def test_help_lists_every_command(sendwise: Sendwise) -> None:
     for name in NAMES:
         (line,) = (line for line in shown.out.splitlines() if line.split()[:1] == [name])
         assert len(line.split()) > 3
+        assert not line.endswith("...")
     assert "Usage: sendwise" in sendwise().out + sendwise().err
+
+
+def test_the_version_is_told(sendwise: Sendwise) -> None:
+    """Whoever reports a fault can say with what."""
+    shown = sendwise("--version")
+    assert (shown.code, shown.out) == (0, f"sendwise {importlib.metadata.version('sendwise')}\n")
 
 
 @pytest.mark.parametrize("name", NAMES)
