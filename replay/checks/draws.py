@@ -16,7 +16,8 @@ from replay.sums import Floats
 from replay.verdict import Finding, Verdict
 
 LEAST_VARIANCE = 10.0
-"""Below it a count is no normal number; actions so rare are counted together."""
+"""In squares of the heaviest draw; below it a count is no normal number, and actions so rare are
+counted together."""
 WARN_CHANCE, REFUSE_CHANCE = 2.7e-3, 5.7e-7
 """As often would a sound log be blamed: three and five standard errors, over all actions of it."""
 WARN_GAP, REFUSE_GAP = 0.01, 0.05
@@ -36,18 +37,36 @@ class Tally:
     chosen: float = 0.0
     expected: float = 0.0
     variance: float = 0.0
+    """Of the difference, by the probabilities."""
+    squares: float = 0.0
+    """The same as it was seen, of draws that stand for others: it holds the lot by which those were
+    thrown away, which may depend on the choice."""
+    heaviest: float = 1.0
+    """How many the draw that stands for most stands for."""
 
     def add(self, other: "Tally") -> None:
         """Takes in another's decisions."""
         self.chosen += other.chosen
         self.expected += other.expected
         self.variance += other.variance
+        self.squares += other.squares
+        self.heaviest = max(self.heaviest, other.heaviest)
+
+    @property
+    def spread(self) -> float:
+        """Variance of the difference: the larger of what it should be and what it was."""
+        return max(self.variance, self.squares)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are enough draws to tell."""
+        return self.spread >= LEAST_VARIANCE * self.heaviest**2
 
     @property
     def z(self) -> float:
         """Standard errors between the two."""
         gap = self.chosen - self.expected
-        return gap / math.sqrt(self.variance) if self.variance > 0 else 0.0
+        return gap / math.sqrt(self.spread) if self.spread > 0 else 0.0
 
     @property
     def gap(self) -> float:
@@ -63,6 +82,9 @@ class DrawCheck:
     normal. So has the surprise -log p(A), beside the entropy of p: it finds probabilities that went
     to other decisions while each action kept its share. A log whose probabilities were mixed up,
     rounded away or replaced fails.
+
+    Where draws were thrown away by a lot of known chance, those that were kept stand for them: each
+    counts 1 / (chance that it was kept) times, which leaves the mean at 0.
     """
 
     def __init__(self) -> None:
@@ -128,72 +150,106 @@ class DrawCheck:
         codes: dict[str, int] = {}
         flat = _codes(stage, [drawn[place] for place in places], codes)
         chosen = [stages[place].chosen for place in places]
-        self.count(stage.label, codes, flat, pmfs, chosen)
+        self.count(stage.label, Draws(codes, flat, pmfs, chosen))
 
-    def count(
-        self,
-        label: str,
-        codes: Mapping[str, int],
-        flat: NDArray[np.int64],
-        pmfs: Sequence[Sequence[float]],
-        chosen: Sequence[int],
-    ) -> None:
-        """Takes in draws of one stage.
-
-        Args:
-            label: of the stage.
-            codes: a number for each action's name.
-            flat: the numbers of the actions of each draw, one draw after the other.
-            pmfs: of each draw.
-            chosen: index of what was drawn.
-        """
-        p = np.fromiter(chain.from_iterable(pmfs), dtype=np.float64, count=len(flat))
-        starts = np.cumsum([0, *map(len, pmfs)][:-1])
-        picked = starts + np.asarray(chosen)
-        self._count(label, codes, flat[picked], flat, p)
-        self._surprise(label, starts, picked, p)
-
-    def _count(
-        self,
-        label: str,
-        codes: Mapping[str, int],
-        picked: NDArray[np.int64],
-        flat: NDArray[np.int64],
-        p: Floats,
-    ) -> None:
-        size = len(codes)
-        chosen = np.bincount(picked, minlength=size)
-        expected = np.bincount(flat, p, size)
-        variance = np.bincount(flat, p * (1.0 - p), size)
-        for name, code in codes.items():
-            tally = Tally(float(chosen[code]), float(expected[code]), float(variance[code]))
+    def count(self, label: str, draws: "Draws") -> None:
+        """Takes in draws of one stage."""
+        for name, tally in draws.by_action():
             self.tallies.setdefault((label, name), Tally()).add(tally)
-
-    def _surprise(
-        self, label: str, starts: NDArray[np.int64], picked: NDArray[np.int64], p: Floats
-    ) -> None:
-        logs = np.zeros(len(p))
-        np.log(p, out=logs, where=p > 0)
-        entropy = -np.add.reduceat(p * logs, starts)
-        variance = np.add.reduceat(p * logs**2, starts) - entropy**2
-        # A choice that was not possible is told by itself, and has no finite surprise.
-        possible = p[picked] > 0
-        self.impossible += int(np.count_nonzero(~possible))
-        self.tallies.setdefault((label, SURPRISE), Tally()).add(
-            Tally(
-                float(-logs[picked][possible].sum()),
-                float(entropy[possible].sum()),
-                float(np.maximum(variance[possible], 0.0).sum()),
-            )
-        )
+        tally, impossible = draws.surprise()
+        self.tallies.setdefault((label, SURPRISE), Tally()).add(tally)
+        self.impossible += impossible
 
     def _common(self) -> dict[tuple[str, str], Tally]:
         """The actions that can be judged, and the others of each stage in one."""
         common: dict[tuple[str, str], Tally] = {}
         for (label, name), tally in self.tallies.items():
-            is_rare = tally.variance < LEAST_VARIANCE and name != SURPRISE
+            is_rare = not tally.is_judged and name != SURPRISE
             common.setdefault((label, RARE if is_rare else name), Tally()).add(tally)
-        return {key: tally for key, tally in common.items() if tally.variance >= LEAST_VARIANCE}
+        return {key: tally for key, tally in common.items() if tally.is_judged}
+
+
+class Draws:
+    """Draws of one stage."""
+
+    def __init__(
+        self,
+        codes: Mapping[str, int],
+        flat: NDArray[np.int64],
+        pmfs: Sequence[Sequence[float]],
+        chosen: Sequence[int],
+        stands_for: Floats | None = None,
+    ) -> None:
+        """Lays the actions of all draws out, one draw after the other.
+
+        Args:
+            codes: a number for each action's name.
+            flat: the numbers of the actions of each draw, one draw after the other.
+            pmfs: of each draw.
+            chosen: index of what was drawn.
+            stands_for: how many draws each of them stands for, at least 1; None: for itself.
+        """
+        self._codes = codes
+        self._flat = flat
+        self._p = np.fromiter(chain.from_iterable(pmfs), dtype=np.float64, count=len(flat))
+        self._sizes = np.fromiter(map(len, pmfs), dtype=np.int64, count=len(pmfs))
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._picked = self._starts + np.asarray(chosen)
+        self._stands_for = stands_for
+        self._heaviest = 1.0 if stands_for is None else float(stands_for.max())
+
+    def by_action(self) -> Iterator[tuple[str, Tally]]:
+        """How often each action was chosen."""
+        p, flat, size = self._p, self._flat, len(self._codes)
+        many = self._many
+        taken, seen = flat[self._picked], p[self._picked]
+        chosen = np.bincount(taken, self._stands_for, size)
+        expected = np.bincount(flat, many * p, size)
+        variance = np.bincount(flat, many**2 * p * (1.0 - p), size)
+        squares = np.zeros(size)
+        if self._stands_for is not None:
+            # (1 - p)^2 of what was chosen and p^2 of the others.
+            squares += np.bincount(flat, (many * p) ** 2, size)
+            squares += np.bincount(taken, self._stands_for**2 * (1.0 - 2.0 * seen), size)
+        for name, code in self._codes.items():
+            yield (
+                name,
+                Tally(
+                    float(chosen[code]),
+                    float(expected[code]),
+                    float(variance[code]),
+                    float(squares[code]),
+                    self._heaviest,
+                ),
+            )
+
+    def surprise(self) -> tuple[Tally, int]:
+        """How unlikely the choices were, in nats, and how many had no chance at all.
+
+        Those are told by themselves, and have no finite surprise.
+        """
+        p, starts = self._p, self._starts
+        logs = np.zeros(len(p))
+        np.log(p, out=logs, where=p > 0)
+        entropy = -np.add.reduceat(p * logs, starts)
+        variance = np.maximum(np.add.reduceat(p * logs**2, starts) - entropy**2, 0.0)
+        possible = p[self._picked] > 0
+        seen, mean = -logs[self._picked], entropy
+        many = 1.0 if self._stands_for is None else self._stands_for
+        squares = 0.0 * seen if self._stands_for is None else (many * (seen - mean)) ** 2
+        tally = Tally(
+            float((many * seen)[possible].sum()),
+            float((many * mean)[possible].sum()),
+            float((many**2 * variance)[possible].sum()),
+            float(squares[possible].sum()),
+            self._heaviest,
+        )
+        return tally, int(np.count_nonzero(~possible))
+
+    @property
+    def _many(self) -> Floats | float:
+        """How many draws each action stands for, shape (actions,)."""
+        return 1.0 if self._stands_for is None else np.repeat(self._stands_for, self._sizes)
 
 
 def _codes(stage: Stage, decisions: Sequence[Decision], codes: dict[str, int]) -> NDArray[np.int64]:

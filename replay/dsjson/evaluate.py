@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from replay.checks import DrawCheck
+from replay.checks.draws import DrawCheck, Draws
 from replay.diagnostics import Diagnosis
 from replay.dsjson.lines import DamagedLineError, Draw, Left, draws_of, files_of, lines_of
 from replay.dsjson.targets import LOGGING, UNIFORM, Pmf, target_of
@@ -174,7 +174,9 @@ def _check(check: DrawCheck, draws: Sequence[Draw]) -> None:
     flat = np.asarray(
         [codes.setdefault(f"{action}", len(codes)) for draw in several for action in draw.actions]
     )
-    check.count(ACTION, codes, flat, [draw.pmf for draw in several], [0] * len(several))
+    pmfs, chosen = [draw.pmf for draw in several], [0] * len(several)
+    stands_for = np.asarray([1.0 / draw.kept for draw in several])
+    check.count(ACTION, Draws(codes, flat, pmfs, chosen, stands_for))
 
 
 def _damage(left: Left, lines: int) -> Iterator[Finding]:

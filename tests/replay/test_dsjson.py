@@ -204,25 +204,52 @@ def test_probabilities_of_other_actions_are_refused(tmp_path: Path) -> None:
     assert "do not belong to the choices: action 3 was chosen 0 times" in found.diagnosis.reasons[0]
 
 
-def test_thrown_away_lines_are_stood_for(tmp_path: Path) -> None:
-    """If nine of ten lines without a click are thrown away, the value is that of the whole log."""
-    rows = events(6000, seed=5)
-    rng = np.random.default_rng(6)
+RATES = {1: 0.3, 2: 0.12, 3: 0.02}
+"""Clicks by action, so that lines which are thrown away for want of one are not alike."""
+
+
+def thinned(seed: int, count: int = 6000) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A log, and what is left of it if nine of ten lines without a click are thrown away."""
+    rng = np.random.default_rng(seed)
+    rows = [event(rng) for _ in range(count)]
+    for row in rows:
+        row["_label_cost"] = -1.0 if rng.random() < RATES[row["_label_Action"]] else 0.0
     kept = []
     for row in rows:
         dropped = 0.9 if row["_label_cost"] == 0 else 0.0
         if rng.random() >= dropped:
             kept.append({**row, "pdrop": dropped} if dropped else row)
-    assert len(kept) < 3600
+    return rows, kept
+
+
+def test_thrown_away_lines_are_stood_for(tmp_path: Path) -> None:
+    """If nine of ten lines without a click are thrown away, the value is that of the whole log."""
+    rows, kept = thinned(5)
+    assert len(kept) < 2000
     targets = ("logging", "uniform")
     whole = evaluate_dsjson(write(tmp_path / "a.json", rows), DsjsonPlan(targets)).policies
-    thinned = evaluate_dsjson(write(tmp_path / "b.json", kept), DsjsonPlan(targets)).policies
+    found = evaluate_dsjson(write(tmp_path / "b.json", kept), DsjsonPlan(targets)).policies
     for name in targets:
-        estimate = thinned[name].estimates["snips"]
+        estimate = found[name].estimates["snips"]
         assert estimate is not None
         low, high = estimate.interval
         assert low < value(whole[name], "snips") < high
-        assert value(thinned[name], "snips") == pytest.approx(value(whole[name]), rel=0.12)
+        assert value(found[name], "snips") == pytest.approx(value(whole[name]), rel=0.12)
+        assert found[name].verdict is Verdict.OK, found[name].diagnosis.reasons
+
+
+def test_draws_of_thinned_logs_are_checked(tmp_path: Path) -> None:
+    """Of ten sound ones at most one is blamed, and mildly; false probabilities are refused."""
+    plan = DsjsonPlan(("logging",))
+    logs = [thinned(seed, 3000)[1] for seed in range(10)]
+    sound = [evaluate_dsjson(write(tmp_path / "a.json", log), plan) for log in logs]
+    verdicts = sorted((one.policies["logging"].verdict for one in sound), reverse=True)
+    assert verdicts in ([Verdict.OK] * 10, [Verdict.WARN] + [Verdict.OK] * 9)
+    flat = [{**row, "p": [1 / 3] * 3, "_label_probability": 1 / 3} for row in logs[0]]
+    greedy = [row for row in flat if row["_label_Action"] != 3]
+    found = evaluate_dsjson(write(tmp_path / "b.json", greedy), plan).policies["logging"]
+    assert found.verdict is Verdict.REFUSE
+    assert "action 3 was chosen 0 times" in found.diagnosis.reasons[0]
 
 
 def test_slots_count_one_by_one(tmp_path: Path) -> None:
