@@ -158,6 +158,26 @@ def _is_within(key: bytes, finding: Finding) -> bool:
     return finding.key <= key and (high == "the end" or key < bytes.fromhex(high)) and bool(low)
 
 
+@pytest.mark.parametrize("is_upper", [False, True])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_torn_page_is_found(directory: Path, seed: int, is_upper: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Of a page half of which was never written, what is lost is named; all else is read."""
+    draw = random.Random(seed)  # noqa: S311 - a test, not a secret
+    path = directory / "log" / "data.mdb"
+    content = bytearray(path.read_bytes())
+    before, leaves = _keys_and_pages(path, Table.DECISIONS)
+    start = draw.choice(leaves) * PAGE_BYTES + is_upper * PAGE_BYTES // 2
+    content[start : start + PAGE_BYTES // 2] = bytes(PAGE_BYTES // 2)
+    path.write_bytes(content)
+    found, findings = checked(directory)
+    spoiled = [each for each in findings if "readable from this key up to" not in each.problem]
+    lost = [key for key in before if any(_is_within(key, each) for each in findings)]
+    assert findings
+    assert {each.table for each in findings if each not in spoiled} <= {Table.DECISIONS}
+    assert {each.key for each in spoiled if each.table == Table.DECISIONS} <= set(before)
+    assert found.rows[Table.DECISIONS] == len(before) - len(lost)
+
+
 class _Seen(PageFile):
     """Remembers the pages of rows that it reads."""
 

@@ -27,7 +27,12 @@ from decisionlog import (
     Spent,
     Standing,
     erasure,
+    retention,
+    ring_file,
 )
+from decisionlog.ids import time_ms
+from decisionlog.key_ring import add_key
+from decisionlog.rekeying import rekey
 from decisionlog.store import Store
 from decisionlog.tables import Table
 from tests.decisionlog.samples import (
@@ -49,6 +54,8 @@ ROOM_BYTES = 120_000
 CAP = 3
 CONTACTS_TRIED = 7
 """How many contacts are tried for a subject that may be erased."""
+EXPIRED_TOGETHER = 30
+"""Numbers whose decisions expire in one go."""
 ERASED_TOGETHER = 20
 """Subjects that are erased in one pass."""
 
@@ -115,7 +122,7 @@ def erase(directory: Path, first: int) -> None:
 
 def rush(directory: Path, first: int) -> None:
     """Try many contacts of one subject at once, when told to; say which were stored."""
-    with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
+    with open_log(directory) as log, ThreadPoolExecutor(RUSHES) as pool:
         say("ready")
         sys.stdin.readline()
         tried = [capped(decision(first + number)) for number in range(RUSHES)]
@@ -127,7 +134,7 @@ def rush(directory: Path, first: int) -> None:
 def repeat(directory: Path, first: int) -> None:
     """Answer one request many times at once, when told to; say what was stored and answered."""
     request_key = KEYS.request_key("the one")
-    with open_log(directory) as log, ThreadPoolExecutor(16) as pool:
+    with open_log(directory) as log, ThreadPoolExecutor(REPEATS) as pool:
         say("ready")
         sys.stdin.readline()
         offers = [Proposal(decision(first + number), request_key) for number in range(REPEATS)]
@@ -135,6 +142,61 @@ def repeat(directory: Path, first: int) -> None:
         for offer, (answer,) in zip(offers, answers, strict=True):
             assert isinstance(answer, Decision)
             say(f"{'stored' if answer is offer.decision else 'repeat'} {answer.decided_at_ms}")
+
+
+def ring_of(directory: Path) -> Path:
+    """Return the key ring of a log that is encrypted."""
+    return directory.with_name(f"{directory.name}.ring")
+
+
+def open_sealed(directory: Path) -> DecisionLog:
+    """Open a log that is encrypted as soon as there is a key."""
+    ring = ring_file(ring_of(directory), data_directory=directory)
+    return DecisionLog.open(directory, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES, key_ring=ring)
+
+
+def number_of(word: str) -> int:
+    """Return the number of what was acknowledged."""
+    return int(word.split()[1])
+
+
+def write(directory: Path, first: int) -> None:
+    """Try contacts and report on those that may be made; say what was acknowledged."""
+    with open_sealed(directory) as log:
+        for number in count(first):
+            (answer,) = log.record([proposal(number)])
+            if isinstance(answer, ContactRefused):
+                continue
+            assert answer == proposal(number).decision
+            say(f"decision {number}")
+            log.report_deliveries([delivery(number)])
+            say(f"delivery {number}")
+            log.report_rewards([reward(number)])
+            say(f"reward {number}")
+
+
+def keep(directory: Path, _: int) -> None:
+    """Seal all under one new key after the other, and let the oldest expire; say so each time."""
+    while True:
+        add_key(ring_of(directory), data_directory=directory)
+        with open_sealed(directory) as log:
+            rekey(log.store)
+            say("sealed")
+            expire(log.store)
+            say("expired")
+
+
+def expire(store: Store) -> None:
+    """Let the oldest decisions go, and what refers to them."""
+    oldest = retention.oldest(store)
+    before = decision_id(time_ms(oldest) + EXPIRED_TOGETHER) if oldest else bytes(16)
+    while retention.expire(store, before, rows=7):
+        pass
+    sweep = retention.Sweep(before, before)
+    for step in (retention.sweep_requests, retention.sweep_standings):
+        position: bytes | None = b""
+        while position is not None:
+            position = step(store, position, sweep)
 
 
 def read(directory: Path, _: int) -> None:
@@ -185,6 +247,8 @@ ACTS: dict[str, Callable[[Path, int], None]] = {
     "erase": erase,
     "rush": rush,
     "repeat": repeat,
+    "write": write,
+    "keep": keep,
     "read": read,
     "fill": fill,
     "crowd": crowd,

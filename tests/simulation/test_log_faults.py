@@ -174,7 +174,7 @@ def test_a_cap_holds_over_processes(tmp_path: Path) -> None:
 
 
 def test_one_request_to_two_processes_is_one_decision(tmp_path: Path) -> None:
-    """Of 200 concurrent repeats in two processes exactly one stores, and all answer with it."""
+    """Of 1,000 concurrent repeats in two processes exactly one stores, and all answer with it."""
     open_log(tmp_path).close()
     with worker("repeat", tmp_path, 1_000) as one, worker("repeat", tmp_path, 2_000) as two:
         assert [one.line(), two.line()] == ["ready", "ready"]
