@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from decisionlog import (
 )
 from decisionlog.checking import Finding, check
 from decisionlog.ids import lower_bound
-from decisionlog.store import Store
+from decisionlog.store import Store, WriteTransaction
 from decisionlog.subject_data import held_of
 from decisionlog.tables import Table
 from decisionlog.tombstones import (
@@ -103,6 +105,33 @@ def test_nothing_of_an_erased_subject_is_left(log: DecisionLog) -> None:
     with log.store.read() as transaction:
         assert all(transaction.get(Table.ERASED, id_) for id_ in of_alice)
     assert [type(each) for each in held_of(log.store, ALICE)] == [Tombstone]
+
+
+def test_others_write_between_the_parts_of_an_erasure(
+    log: DecisionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No transaction removes more than a few decisions, and between them decisions are stored."""
+    write, remove_group = Store.write, erasure._remove_group
+    numbers = iter(range(NOW_MS + 1, NOW_MS + MANY))
+    removed: list[int] = []
+
+    @contextmanager
+    def watched(store: Store) -> Iterator[WriteTransaction]:
+        with write(store) as transaction:
+            before = transaction.count(Table.DECISIONS)
+            yield transaction
+            removed.append(before - transaction.count(Table.DECISIONS))
+
+    def and_decide(*group: Any) -> None:  # noqa: ANN401 - whatever erasure gives
+        remove_group(*group)
+        afresh = decision(next(numbers), BOB)
+        assert log.record([Proposal(afresh)]) == [afresh]
+
+    monkeypatch.setattr(Store, "write", watched)
+    monkeypatch.setattr(erasure, "_remove_group", and_decide)
+    erasure.erase(log.store, [ALICE], NOW_MS)
+    assert [each for each in removed if each] == [erasure.GROUP, MANY // 2 - 1 - erasure.GROUP]
+    assert len(list(held_of(log.store, BOB))) == 6 * (MANY // 2) + 1 + 2
 
 
 def test_erasure_leaves_everybody_else_alone(log: DecisionLog) -> None:
