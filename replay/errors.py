@@ -158,14 +158,11 @@ class UndeclaredError(SettingError):
 class NoIntervalError(SettingError):
     """An estimator has no interval of the kind asked for."""
 
-    def __init__(self, method: str, estimator: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"there is no interval by {method} for {estimator}; there is one for "
-            f"{', '.join(known)}, and by skew, delta or bootstrap for all"
-        )
+    def __init__(self, method: str, estimator: str, reason: str) -> None:
+        super().__init__(f"there is no interval by {method} for {estimator}: {reason}")
         self.method = method
         self.estimator = estimator
-        self.known = tuple(known)
+        self.reason = reason
 
 
 class MergeError(SettingError):

@@ -151,12 +151,10 @@ class Evaluation:
         except NoEstimateError:
             return None
 
-    def _seen(self) -> tuple[Bounds, float]:
-        """Smallest and largest reward, and largest weight, of the rows with weight."""
+    def _seen(self) -> Bounds:
+        """Smallest and largest reward of the rows with weight."""
         found = self.diagnostics
-        if found.max_weight == 0:
-            return Bounds(0.0, 0.0), 0.0
-        return Bounds(found.reward_low, found.reward_high), found.max_weight
+        return Bounds(found.reward_low, found.reward_high) if found.max_weight else Bounds(0.0, 0.0)
 
 
 def evaluate_table(  # noqa: PLR0913 - what callers may leave out has a name

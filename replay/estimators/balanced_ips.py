@@ -9,13 +9,21 @@ from replay.sums import Floats
 
 
 @dataclass(frozen=True)
+class MixtureWeight(Column):
+    """p_target / p_mixture."""
+
+    def of(self, sample: Sample) -> Floats:
+        """The weights."""
+        return importance_weight(sample.p_target, sample.require("p_mixture", BalancedIps.name))
+
+
+@dataclass(frozen=True)
 class MixtureReward(Column):
     """p_target / p_mixture times the reward."""
 
     def of(self, sample: Sample) -> Floats:
         """The weighted rewards."""
-        mixture = sample.require("p_mixture", BalancedIps.name)
-        return importance_weight(sample.p_target, mixture) * sample.reward
+        return MixtureWeight().of(sample) * sample.reward
 
 
 class BalancedIps(MeanEstimator):

@@ -9,15 +9,22 @@ from replay.sums import Floats
 
 
 @dataclass(frozen=True)
+class FeatureWeight(Column):
+    """p_target_features / p_log_features."""
+
+    def of(self, sample: Sample) -> Floats:
+        """The weights."""
+        target = sample.require("p_target_features", Mips.name)
+        return importance_weight(target, sample.require("p_log_features", Mips.name))
+
+
+@dataclass(frozen=True)
 class FeatureReward(Column):
     """p_target_features / p_log_features times the reward."""
 
     def of(self, sample: Sample) -> Floats:
         """The weighted rewards."""
-        logged = sample.require("p_log_features", Mips.name)
-        return importance_weight(sample.require("p_target_features", Mips.name), logged) * (
-            sample.reward
-        )
+        return FeatureWeight().of(sample) * sample.reward
 
 
 class Mips(MeanEstimator):

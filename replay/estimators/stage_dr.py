@@ -10,6 +10,18 @@ from replay.sums import Floats
 
 
 @dataclass(frozen=True)
+class StageWeight(Column):
+    """Product of the weights of the stages up to one."""
+
+    stage: int
+    """Its place among `STAGES`."""
+
+    def of(self, sample: Sample) -> Floats:
+        """The weights."""
+        return list(cumulative_weights(sample, StageDr.name))[self.stage]
+
+
+@dataclass(frozen=True)
 class StageDrScore(Column):
     """v1 + w1 (v2 - q1) + w1 w2 (v3 - q2) + w1 w2 w3 (r - q3)."""
 

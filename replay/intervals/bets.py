@@ -7,10 +7,17 @@ from typing import ClassVar, Self
 import numpy as np
 
 from replay.errors import MergeError, NoIntervalError, UndeclaredError
+from replay.intervals.bounded import form_of
 from replay.intervals.sequence import Bet, lower_bound
 from replay.intervals.settings import IntervalSettings, Method
 from replay.sample import Sample
 from replay.sums import Floats
+
+_NOT_BY_ROWS = {
+    "balanced_ips": "its weights have the policy's value as their mean only over all loggers "
+    "together, while a sequence needs it of each row; weighted_ips has one"
+}
+"""Estimators of which a row alone says nothing, and why."""
 
 
 class Bets(ABC):
@@ -89,29 +96,32 @@ class ValueBets(Bets):
     """
 
     def __init__(self, estimator: str, settings: IntervalSettings) -> None:
-        if estimator not in _MADE_FOR:
-            raise NoIntervalError(Method.SEQUENCE.value, estimator, _MADE_FOR)
-        self.estimator = estimator
-        most = settings.max_weight
-        if estimator == "dr" and not np.isfinite(most):
-            raise UndeclaredError(
-                f"{Method.SEQUENCE.value} of dr", "a largest weight (--max-weight)"
-            )
-        centred = (most - 1,) if np.isfinite(most) else ()
-        below = {"dm": (0.0,), "dr": (most,)}.get(estimator, (0.0, *centred))
-        super().__init__(settings, below)
+        """Nothing staked yet.
+
+        Raises:
+            NoIntervalError: The value is not the mean of what each row alone says.
+            UndeclaredError: A largest weight has to be declared.
+        """
+        method = Method.SEQUENCE.value
+        if estimator in _NOT_BY_ROWS:
+            raise NoIntervalError(method, estimator, _NOT_BY_ROWS[estimator])
+        self._form, most = form_of(estimator), settings.max_weight
+        if self._form.beyond and not np.isfinite(most):
+            raise UndeclaredError(f"{method} of {estimator}", "a largest weight (--max-weight)")
+        if self._form.beyond is None:
+            super().__init__(settings, (0.0, *((most - 1,) if np.isfinite(most) else ())))
+        else:
+            super().__init__(settings, (self._form.beyond and self._form.beyond * most,))
         self._centre = Centre()
 
     def add(self, sample: Sample) -> None:
         """Take in the next rows."""
-        if self.estimator in {"dm", "dr"}:
-            value = self._share(sample.require("v_target", self.estimator))
-            if self.estimator == "dr":
-                model = self._share(sample.require("q_logged", self.estimator))
-                value = value + sample.weight * (self._share(sample.reward) - model)
+        if self._form.beyond is not None:
+            value = self._share(self._form.numerator.of(sample))
             self.stake([value], [1 - value])
             return
-        weight, reward = sample.weight, self._share(sample.reward)
+        assert self._form.weight is not None  # noqa: S101 - of a weighted reward
+        weight, reward = self._form.weight.of(sample), self._share(sample.reward)
         lower, upper = [weight * reward], [weight * (1 - reward)]
         if len(self.lower) > 1:
             centre, self._centre = self._centre.before(weight, reward)
@@ -179,6 +189,3 @@ class Centre:
         totals = np.concatenate(([self.total], self.total + np.cumsum(weight * reward)))
         after = replace(self, weight=float(weights[-1]), total=float(totals[-1]))
         return totals[:-1] / weights[:-1], after
-
-
-_MADE_FOR = ("ips", "snips", "dm", "dr")

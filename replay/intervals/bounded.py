@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replay.columns import DrScore, ModelValue, Weight, WeightedReward
-from replay.errors import NoIntervalError
 from replay.estimate import Bounds
-from replay.intervals.settings import Method
+from replay.estimators.balanced_ips import MixtureReward, MixtureWeight
+from replay.estimators.mips import FeatureReward, FeatureWeight
+from replay.estimators.stage_dr import StageDrScore, StageWeight
+from replay.intervals.declared import check_weight
+from replay.sample import STAGES, Sample
 from replay.statistics import Column
 
 Corner = tuple[float, float, float]
@@ -24,19 +27,42 @@ Corners = Callable[[Bounds, float], list[Corner]]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A value as a ratio of means: of a numerator by a denominator, by rows if there is none."""
+    """A policy's value as a ratio of means: of a numerator by a denominator, by rows without one.
+
+    Intervals by declared bounds are about the value, so that estimators that approach the same one
+    share a form: what they clip, shrink or fit has no part in it.
+    """
 
     numerator: Column
     denominator: Column | None
     weight: Column | None
     """Whose mean is known to be 1; None where there is no weight."""
     corners: Corners
+    limited: tuple[tuple[str, Column], ...] = ()
+    """Other weights than p_target / p_log that keep the declared largest one, with names."""
+    beyond: float | None = None
+    """How far below the bounds the numerator can lie, in declared weights and distances of the
+    bounds; None where it is a weighted reward, which is on one side of 0."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that have to be gathered."""
         found = (self.numerator, self.denominator, self.weight)
         return tuple(dict.fromkeys(one for one in found if one is not None))
+
+    def check(self, sample: Sample, max_weight: float) -> None:
+        """Refuse rows whose weights break what was declared.
+
+        Raises:
+            BadValueError: A weight is above the largest.
+        """
+        for name, column in self.limited:
+            check_weight(name, column.of(sample), max_weight, sample.first_row)
+
+    def heaviest(self, sample: Sample) -> float:
+        """The largest of the weights that the form looks at."""
+        weights = [*(one for _, one in self.limited), *([self.weight] if self.weight else [])]
+        return max((float(one.of(sample).max(initial=0.0)) for one in weights), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +118,44 @@ def _corrected(bounds: Bounds, most: float) -> list[Corner]:
     return unweighted + heaviest
 
 
+def _by_stages(bounds: Bounds, most: float) -> list[Corner]:
+    """A modelled value and a weighted error for each stage, whatever the whole weight."""
+    far = len(STAGES) * most * (bounds.high - bounds.low)
+    return [(end, 1.0, w) for end in (bounds.low - far, bounds.high + far) for w in (0.0, most)]
+
+
 def _extremes(bounds: Bounds, most: float) -> Iterator[tuple[float, float]]:
     return product((0.0, most), (bounds.low, bounds.high))
 
 
+def _weighing(name: str, numerator: Column, weight: Column) -> Form:
+    """A reward weighted by something else than p_target / p_log."""
+    return Form(numerator, None, weight, _weighted, ((name, weight),))
+
+
+_IPS = Form(WeightedReward(), None, Weight(), _weighted)
+_SNIPS = Form(WeightedReward(), Weight(), Weight(), _normalised)
+_DR = Form(DrScore(), None, Weight(), _corrected, beyond=1.0)
 _FORMS: Mapping[str, Form] = MappingProxyType(
     {
-        "ips": Form(WeightedReward(), None, Weight(), _weighted),
-        "snips": Form(WeightedReward(), Weight(), Weight(), _normalised),
-        "dm": Form(ModelValue(), None, None, _modelled),
-        "dr": Form(DrScore(), None, Weight(), _corrected),
+        **dict.fromkeys(("ips", "clipped_ips", "weighted_ips", "stage_ips"), _IPS),
+        **dict.fromkeys(("snips", "cressie_read", "mle"), _SNIPS),
+        "dm": Form(ModelValue(), None, None, _modelled, beyond=0.0),
+        **dict.fromkeys(("dr", "sndr", "mrdr", "clipped_dr", "switch_dr", "dr_os"), _DR),
+        "stage_dr": Form(
+            StageDrScore(),
+            None,
+            Weight(),
+            _by_stages,
+            tuple((f"weight of the {one}", StageWeight(at)) for at, one in enumerate(STAGES[:-1])),
+            float(len(STAGES)),
+        ),
+        "balanced_ips": _weighing("mixture weight", MixtureReward(), MixtureWeight()),
+        "mips": _weighing("feature weight", FeatureReward(), FeatureWeight()),
     }
 )
 
 
-def form_of(estimator: str, method: Method) -> Form:
-    """The bounded form of an estimator.
-
-    Raises:
-        NoIntervalError: It has none.
-    """
-    if estimator not in _FORMS:
-        raise NoIntervalError(method.value, estimator, tuple(_FORMS))
+def form_of(estimator: str) -> Form:
+    """The bounded form of what an estimator estimates."""
     return _FORMS[estimator]

@@ -1,15 +1,15 @@
 """Checks that rows keep what was declared of them: promises, whose breach is an error."""
 
-import math
-
 from replay.errors import BadValueError
 from replay.estimate import NO_BOUNDS
 from replay.intervals.settings import IntervalSettings, Method
 from replay.sample import Sample
+from replay.stages import STAGE_VALUES
 from replay.sums import Floats
 
 _ON_MODELS = frozenset({Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE})
 """Methods that take modelled values to keep the bounds of the reward as well."""
+_MODELLED = ("q_logged", "v_target", *STAGE_VALUES)
 
 
 def check_declared(sample: Sample, settings: IntervalSettings) -> None:
@@ -22,17 +22,24 @@ def check_declared(sample: Sample, settings: IntervalSettings) -> None:
     """
     if settings.bounds != NO_BOUNDS:
         _check_bounds(sample, "reward", sample.reward, settings)
-        for name in ("q_logged", "v_target") if settings.method in _ON_MODELS else ():
+        for name in _MODELLED if settings.method in _ON_MODELS else ():
             values: Floats | None = getattr(sample, name)
             if values is not None:
                 _check_bounds(sample, name, values, settings)
-    if math.isfinite(settings.max_weight):
-        heavy = sample.weight > settings.max_weight
-        if heavy.any():
-            index = int(heavy.argmax())
-            rule = f"is above the declared largest weight of {settings.max_weight:g}"
-            row = sample.first_row + index
-            raise BadValueError(row, "weight", float(sample.weight[index]), rule)
+    check_weight("weight", sample.weight, settings.max_weight, sample.first_row)
+
+
+def check_weight(name: str, weights: Floats, most: float, first_row: int) -> None:
+    """Refuse weights above the declared largest one, which may be infinite.
+
+    Raises:
+        BadValueError: A weight is; `first_row` is the number of the first one.
+    """
+    heavy = weights > most
+    if heavy.any():
+        index = int(heavy.argmax())
+        rule = f"is above the declared largest weight of {most:g}"
+        raise BadValueError(first_row + index, name, float(weights[index]), rule)
 
 
 def _check_bounds(sample: Sample, name: str, values: Floats, settings: IntervalSettings) -> None:

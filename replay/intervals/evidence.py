@@ -23,9 +23,6 @@ from replay.intervals.units import Units
 from replay.sums import Floats
 
 Interval = tuple[float, float]
-Seen = tuple[Bounds, float]
-"""Smallest and largest reward, and largest weight, of all rows."""
-NOTHING_SEEN: Seen = (NO_BOUNDS, math.inf)
 
 _WORDS: Mapping[Method, str] = {
     Method.SKEW: "delta method corrected for skewness",
@@ -42,18 +39,19 @@ class Evidence:
     """A value and all that an interval around it may rest on."""
 
     value: Fraction
-    gradient: Sequence[Fraction]
-    """Derivative by the mean of each of its columns."""
     gathering: Gathering
-    places: Sequence[int]
-    """Its columns among those gathered."""
-    value_of: ValueOf
-    """The value by the means of its columns."""
     method: str
     """How the value is made, in words."""
     range: Bounds
     """What the value keeps, by declaration."""
-    seen: Seen = NOTHING_SEEN
+    places: Sequence[int] = ()
+    """Its columns among those gathered."""
+    gradient: Sequence[Fraction] = ()
+    """Derivative by the mean of each of them."""
+    value_of: ValueOf | None = None
+    """The value by these means."""
+    seen: tuple[Bounds, float] = (NO_BOUNDS, math.inf)
+    """Smallest and largest reward, and largest weight, of all rows."""
     fitted: int = 0
     """Factors that were fitted to the same rows."""
     bounded: BoundedColumns | None = None
@@ -97,6 +95,7 @@ def _skew(evidence: Evidence, _settings: IntervalSettings, level: float) -> Inte
 
 
 def _bootstrap(evidence: Evidence, _settings: IntervalSettings, level: float) -> Interval:
+    assert evidence.value_of is not None  # noqa: S101 - tells mypy what the settings say
     units = evidence.gathering.units(evidence.places)
     resamples = resample(units, evidence.value_of)
     return bootstrap_interval(float(evidence.value), _spread(evidence), resamples, level)

@@ -4,6 +4,7 @@ import math
 import pickle
 from dataclasses import replace
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from replay.errors import (
     UndeclaredError,
 )
 from replay.estimate import Bounds, Estimate
+from replay.estimators import ESTIMATORS
 from replay.evaluation import Evaluation
 from replay.intervals.settings import IntervalSettings, Method
-from replay.sample import Sample
+from replay.sample import STAGES, Sample
 
 NAMES = ["ips", "snips", "dm", "dr"]
 COLUMNS = ("reward", "p_log", "p_target", "q_logged", "v_target", "subject")
@@ -31,6 +33,7 @@ ALL = [
     for clustered in (False, True)
 ]
 IDS = [f"{one.method.value}{' by subject' if one.clustered else ''}" for one in ALL]
+PROMISED = [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE]
 ORDERED = [
     one
     for one in ALL
@@ -284,11 +287,122 @@ def test_a_sequence_of_dr_needs_a_largest_weight() -> None:
         Evaluation(["dr"], IntervalSettings(Method.SEQUENCE, bounds=Bounds(0, 1)))
 
 
-@pytest.mark.parametrize("method", [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE])
-def test_an_estimator_without_such_an_interval_is_named(method: Method) -> None:
-    """The error names the estimators that have one."""
-    with pytest.raises(NoIntervalError, match="ips, snips, dm, dr"):
-        Evaluation(["sndr"], replace(DECLARED, method=method))
+def with_every_column(sample: Sample) -> Sample:
+    """A log whose three stages have equal weights, made by two loggers, of offers all unlike."""
+    assert sample.q_logged is not None
+    columns: dict[str, Any] = {
+        f"{joint}_{stage}": np.cbrt(getattr(sample, joint))
+        for joint in ("p_log", "p_target")
+        for stage in STAGES
+    }
+    columns |= {f"{kind}_{stage}": sample.q_logged for kind in ("q", "v") for stage in STAGES}
+    return replace(
+        sample,
+        **columns,
+        logger=np.arange(len(sample)) % 2,
+        p_mixture=sample.p_log,
+        p_log_features=sample.p_log,
+        p_target_features=sample.p_target,
+    )
+
+
+@pytest.mark.parametrize("clustered", [False, True], ids=["rows", "subjects"])
+@pytest.mark.parametrize("method", PROMISED, ids=str)
+def test_every_estimator_has_intervals_by_promises(method: Method, clustered: bool) -> None:  # noqa: FBT001 - a parameter
+    """They are about the policy's value, so that estimators of one form have the same one.
+
+    But for holding the value that is shown, which may lie outside.
+    """
+    settings = replace(DECLARED, method=method, clustered=clustered)
+    names = [one for one in ESTIMATORS if one != "balanced_ips" or method is not Method.SEQUENCE]
+    evaluation = Evaluation(names, settings)
+    evaluation.add(with_every_column(log(n=300)))
+    found = evaluation.result().estimates
+    forms = {"dr": ("sndr", "mrdr", "switch_dr", "dr_os", "clipped_dr"), "snips": ("mle",)}
+    forms |= {"snips": ("mle", "cressie_read"), "ips": ("clipped_ips", "stage_ips", "mips")}
+    for form, others in forms.items():
+        for name in (form, *others):
+            estimate, like = found[name], found[form]
+            assert estimate is not None
+            assert like is not None
+            low, high = like.interval
+            expected = min(low, estimate.value), max(high, estimate.value)
+            assert estimate.interval == pytest.approx(expected, rel=1e-9)
+    for estimate in found.values():
+        assert estimate is not None
+        assert 0 <= estimate.interval[0] <= estimate.value <= estimate.interval[1] <= 1
+        assert method is not Method.BERNSTEIN or "empirical Bernstein" in estimate.method
+
+
+def test_a_mixture_has_no_sequence() -> None:
+    """By the mixture's weights a row alone does not have the value as its mean, but all do."""
+    with pytest.raises(NoIntervalError, match=r"balanced_ips.*only over all loggers"):
+        Evaluation(["balanced_ips"], replace(DECLARED, method=Method.SEQUENCE))
+
+
+def of_stages(seed: int, n: int = 400) -> tuple[Sample, float]:
+    """A chain of three stages of two choices each, and what the target policy is worth."""
+    generator = np.random.default_rng(seed)
+    p_log, p_target = np.array([0.5, 0.4, 0.6]), np.array([0.8, 0.7, 0.3])
+    chosen = generator.uniform(size=(n, 3)) < p_log
+    chance = 0.2 + chosen @ np.array([0.3, 0.1, 0.2])
+    logged, target = (np.where(chosen, p, 1 - p) for p in (p_log, p_target))
+    values, columns = np.array([0.3, 0.1, 0.2]), {}
+    for place, stage in enumerate(STAGES):
+        so_far = 0.2 + chosen[:, : place + 1] @ values[: place + 1]
+        before = 0.2 + chosen[:, :place] @ values[:place]
+        columns[f"q_{stage}"] = so_far + p_target[place + 1 :] @ values[place + 1 :]
+        columns[f"v_{stage}"] = before + p_target[place:] @ values[place:]
+        columns[f"p_log_{stage}"] = logged[:, place]
+        columns[f"p_target_{stage}"] = target[:, place]
+    reward = (generator.uniform(size=n) < chance).astype(float)
+    whole = Sample(reward, logged.prod(axis=1), target.prod(axis=1), **columns)
+    return whole, float(0.2 + p_target @ values)
+
+
+@pytest.mark.parametrize("method", PROMISED, ids=str)
+def test_intervals_by_stages_hold_the_truth(method: Method) -> None:
+    """Those of `stage_dr` miss no more often than they say, in 100 logs of a chain."""
+    settings = IntervalSettings(method, bounds=Bounds(0, 1), max_weight=5.0)
+    held = 0
+    for seed in range(100):
+        evaluation = Evaluation(["stage_dr"], settings)
+        sample, truth = of_stages(seed)
+        evaluation.add(sample)
+        found = evaluation.result().estimates["stage_dr"]
+        assert found is not None
+        held += found.interval[0] <= truth <= found.interval[1]
+    assert held >= (90 if method is Method.LIKELIHOOD else 95)
+
+
+LIGHT = {"p_log": 0.01, "p_log_offer": 0.01, "p_log_channel": 1.0, "p_log_time": 1.0}
+"""An offer that the target makes a hundred times as likely, on a channel that it hardly takes."""
+LIGHT |= {"p_target": 0.01, "p_target_offer": 1.0, "p_target_channel": 0.01, "p_target_time": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "named"),
+    [
+        ("mips", {"p_log_features": 1e-3, "p_target_features": 1.0}, "feature weight"),
+        ("balanced_ips", {"p_mixture": 1e-6}, "mixture weight"),
+        ("stage_dr", LIGHT, "weight of the offer"),
+        ("stage_dr", {"q_channel": 1.5}, "q_channel"),
+        ("stage_dr", {"v_time": -0.5}, "v_time"),
+    ],
+)
+def test_promises_hold_for_what_an_estimator_weighs_by(
+    name: str, changed: dict[str, float], named: str
+) -> None:
+    """The largest weight is that of features, of mixtures, and up to each stage of a chain."""
+    sample = with_every_column(log(n=4))
+    columns = {column: getattr(sample, column).copy() for column in changed}
+    for column, value in changed.items():
+        columns[column][2] = value
+    with pytest.raises(BadValueError) as caught:
+        Evaluation([name], replace(DECLARED, method=Method.BERNSTEIN)).add(
+            replace(sample, **columns)
+        )
+    assert (caught.value.row, caught.value.column) == (3, named)
 
 
 @pytest.mark.parametrize("column", ["reward", "p_target", "q_logged", "v_target"])
