@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from decisionlog.contacts import AuditEntry, Contact, Reservation, Response, Standing
 from decisionlog.ids import to_text
-from decisionlog.records import Decision, Delivery, NoSendReason, Reward
+from decisionlog.records import Decision, Delivery, NoSendReason, Reward, Tree
 from decisionlog.subject_data import Item, Request
 from decisionlog.tombstones import Tombstone
 
@@ -67,7 +67,8 @@ def _(item: Decision, arms: Mapping[int, str]) -> Json:
         "action_probability": item.action_probability,
         "features": dict(item.features),
         "offer_features": {offer: dict(found) for offer, found in item.offer_features.items()},
-        "eligible": eligible(item),
+        "windows": _windows_of(item),
+        "eligible": eligible(item.tree),
         "stages": {
             name: {"pmf": list(stage.pmf), "chosen": stage.chosen}
             for name, stage in zip(_STAGES, item.stages, strict=False)
@@ -93,17 +94,27 @@ def choice(decision: Decision) -> Json | None:
     return {"offer": name, "channel": channel_name, "send_time": time_text(at_ms)}
 
 
-def eligible(decision: Decision) -> list[Json]:
-    """Return all that could be chosen."""
+def _windows_of(decision: Decision) -> Json:
+    """Return what the digits of `eligible` stand for."""
+    grid = decision.grid
+    return {
+        "start": time_text(grid.start_ms),
+        "window_ms": grid.step_ms,
+        "earliest_send_time": time_text(grid.earliest_ms),
+    }
+
+
+def eligible(tree: Tree) -> list[Json]:
+    """Return all that could be chosen.
+
+    `windows` has a digit a send window, from window 0 to the last one that is eligible; 1 says that
+    it is. Spelled out, the send times of a usual catalog would take most of a record's room.
+    """
     return [
-        {"offer": offer, "channel": channel, "send_times": _send_times(decision, mask)}
-        for offer, channels in decision.tree
+        {"offer": offer, "channel": channel, "windows": f"{mask:b}"[::-1]}
+        for offer, channels in tree
         for channel, mask in channels
     ]
-
-
-def _send_times(decision: Decision, mask: int) -> list[str]:
-    return [time_text(send_time_ms(decision, window)) for window in windows(mask)]
 
 
 def windows(mask: int) -> list[int]:

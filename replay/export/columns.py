@@ -7,6 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from decisionlog import Decision, Delivery, Reward
+from decisionlog.caches import SizedCache
 from decisionlog.ids import to_text
 from decisionlog.readable import PRIORITIES, eligible, no_send_reason, send_time_ms, windows
 from policy.rollout import Arm
@@ -42,6 +43,9 @@ SCHEMAS: Final[Mapping[str, pa.Schema]] = {
             ("features", _TEXT),
             ("offer_features", _TEXT),
             ("eligible", _TEXT),
+            ("windows_start", _TIME),
+            ("window_ms", pa.int64()),
+            ("earliest_send_time", _TIME),
         ]
     ),
     "deliveries": pa.schema(
@@ -110,7 +114,10 @@ def decision_row(decision: Decision) -> Row:
         "chosen": list(decision.path) if decision.stages else None,
         "features": _json(decision.features),
         "offer_features": _json({k: dict(v) for k, v in decision.offer_features.items()}),
-        "eligible": _json(eligible(decision)),
+        "eligible": _eligible(decision.tree),
+        "windows_start": decision.grid.start_ms,
+        "window_ms": decision.grid.step_ms,
+        "earliest_send_time": decision.grid.earliest_ms,
     }
 
 
@@ -177,6 +184,15 @@ def _of(decision_id: bytes, subject: bytes | None) -> Row:
         "decision_id": to_text(decision_id),
         "subject": None if subject is None else subject.hex(),
     }
+
+
+# Most decisions have the tree of the one before, and its text takes longer than all other columns.
+_eligible: Final = SizedCache(
+    lambda tree: _json(eligible(tree)),
+    lambda _, text: len(text),
+    entry_max=2**20,
+    total_max=2**24,
+)
 
 
 def _json(value: object) -> str:

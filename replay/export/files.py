@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from policy.files import sync
 from replay.export.columns import Row
 
-BATCH_ROWS: Final = 8_192
-"""Rows that are held before they are written."""
+BATCH_BYTES: Final = 16 * 2**20
+"""What the rows may take that are held before they are written."""
+_ROW_BYTES: Final = 1_024  # a row's own, and what its small values take
 UNFINISHED: Final = ".unfinished"
 """How the name of a file ends that is being written; readers of tables look for .parquet."""
 
@@ -25,13 +26,15 @@ class TableWriter:
         self._schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._rows: list[Row] = []
+        self._held_bytes = 0
         self.count = 0
 
     def add(self, row: Row) -> None:
         """Takes a row."""
         self._rows.append(row)
         self.count += 1
-        if len(self._rows) == BATCH_ROWS:
+        self._held_bytes += _size_of(row)
+        if self._held_bytes >= BATCH_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -42,7 +45,17 @@ class TableWriter:
     def _flush(self) -> None:
         if self._rows:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+            self._rows, self._held_bytes = [], 0
+
+
+def _size_of(row: Row) -> int:
+    """About how many bytes a row takes: a number in a list is an object and a reference to it."""
+    sizes = [
+        len(value) if isinstance(value, str) else 32 * len(value)
+        for value in row.values()
+        if isinstance(value, str | list)
+    ]
+    return _ROW_BYTES + sum(sizes)
 
 
 @contextmanager

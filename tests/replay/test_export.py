@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,7 +23,7 @@ from replay.evaluation import evaluate_table
 from replay.export import export_days
 from replay.export.columns import SCHEMAS
 from replay.export.days import DAYS
-from replay.export.files import UNFINISHED, clean
+from replay.export.files import BATCH_BYTES, UNFINISHED, clean, table_writer
 from replay.log_evaluation import evaluate_log
 from tests.replay.history import KEYS, LATER_MS, History, history
 from tests.replay.worlds import WORLD, live
@@ -99,6 +101,41 @@ def test_rows_say_what_the_record_says(past: History, tmp_path: Path) -> None:
     for table in ("decisions", "deliveries", "rewards", "interactions"):
         for path in (tmp_path / "out" / table).rglob("*.parquet"):
             assert pq.read_schema(path).equals(SCHEMAS[table])
+
+
+def test_the_windows_that_were_eligible_are_digits(tmp_path: Path) -> None:
+    """The digits of the chosen node tell which window was chosen, and the columns when that is."""
+    with history(tmp_path / "data") as past:  # a catalog of several channels and windows
+        decisions = [past.decide() for _ in range(20)]
+        export_days(past.source(), tmp_path / "out")
+    for decision, row in zip(decisions, rows(tmp_path / "out", "decisions"), strict=True):
+        nodes = json.loads(row["eligible"])
+        offers = list(dict.fromkeys(node["offer"] for node in nodes))
+        assert offers == [offer for offer, _ in decision.tree]
+        assert len(nodes) == sum(len(channels) for _, channels in decision.tree)
+        (node,) = (
+            node
+            for node in nodes
+            if (node["offer"], node["channel"]) == (row["offer"], row["channel"])
+        )
+        open_windows = [place for place, digit in enumerate(node["windows"]) if digit == "1"]
+        assert len(open_windows) == len(row["send_time_pmf"])
+        window = open_windows[row["chosen"][2]]
+        begin = row["windows_start"] + window * timedelta(milliseconds=row["window_ms"])
+        assert row["send_time"] == max(begin, row["earliest_send_time"])
+
+
+def test_rows_are_held_by_size(tmp_path: Path) -> None:
+    """However large rows are, no more than some 16 MiB of them wait to be written."""
+    path, count = tmp_path / "t.parquet", 100
+    with table_writer(path, pa.schema([("text", pa.string())])) as writer:
+        for number in range(count):
+            writer.add({"text": str(number) * 2**20})
+    written = pq.read_metadata(path)
+    groups = [written.row_group(place) for place in range(written.num_row_groups)]
+    assert sum(group.num_rows for group in groups) == count
+    assert all(group.total_byte_size < 2 * BATCH_BYTES for group in groups)
+    assert max(group.num_rows for group in groups) <= BATCH_BYTES // 2**20
 
 
 def test_a_table_evaluates_as_the_log_does(past: History, tmp_path: Path) -> None:
