@@ -10,6 +10,7 @@ from decisionlog import Decision, Delivery, Reward
 from decisionlog.caches import SizedCache
 from decisionlog.ids import to_text
 from decisionlog.readable import PRIORITIES, eligible, no_send_reason, send_time_ms, windows
+from decisionlog.records import Tree
 from policy.rollout import Arm
 from replay.join import Interaction
 
@@ -187,7 +188,7 @@ def _of(decision_id: bytes, subject: bytes | None) -> Row:
 
 
 # Most decisions have the tree of the one before, and its text takes longer than all other columns.
-_eligible: Final = SizedCache(
+_eligible: Final[SizedCache[Tree, str]] = SizedCache(
     lambda tree: _json(eligible(tree)),
     lambda _, text: len(text),
     entry_max=2**20,
