@@ -18,7 +18,7 @@ from cli.options import (
     Until,
     UntilId,
 )
-from cli.output import line, progress, show, table
+from cli.output import line, printable, progress, show, table
 from decisionlog import AuditEntry
 from decisionlog.ids import to_text
 from replay.ledger import Ledger
@@ -119,10 +119,10 @@ def _entry(entry: AuditEntry) -> dict[str, Any]:
 
 
 def _words(entry: dict[str, Any]) -> list[str]:
-    """What an entry says beside time and kind; texts of callers cannot forge another line."""
+    """What an entry says beside time and kind."""
     words = [entry["decision_id"], ", ".join(entry["bypassed"]), entry["by"]]
     said = [f"{name}={value}" for name, value in entry["details"].items()]
-    return [word if word.isprintable() else repr(word) for word in [*words, *said] if word]
+    return [printable(word) for word in [*words, *said] if word]
 
 
 def _text(result: Ledger) -> None:

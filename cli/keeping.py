@@ -6,17 +6,16 @@ from typing import Annotated
 import typer
 
 from cli.opening import now_ms, present_catalog, writable
-from cli.options import DEFAULT_DATA_DIR, DataDir, Format, OutputFormat, RequestDays
+from cli.options import DEFAULT_DATA_DIR, DataDir, Format, OutputFormat
 from cli.output import line, progress, show
 from decisionlog import AuditKind, DecisionLog, Removed
 from decisionlog.ids import time_ms
 from decisionlog.retention import oldest, used_bytes
-from decisionlog.upkeep import DEFAULT_REQUEST_DAYS, Limits, Upkeep
+from decisionlog.upkeep import DAYS_MAX, Limits, Upkeep
 from policy.contact_rules import reach_ms
 from server.preparation import check_retention
 
 DAY_MS = 86_400_000
-REQUEST_DAYS_MAX = 36_500  # as of the server
 _UNITS = {"h": DAY_MS // 24, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
 _AGE = re.compile(r"(\d{1,9}(?:\.\d+)?)([hdwy])")
 _PREFIXES = {"": 0, "Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
@@ -36,20 +35,24 @@ def retain(
             help="Remove the oldest decisions where more is in use: 500MiB, 50GiB or 2TiB."
         ),
     ] = None,
-    request_days: RequestDays = DEFAULT_REQUEST_DAYS,
+    request_days: Annotated[
+        float | None,
+        typer.Option(
+            help="Forget request ids after this; a repeat then counts as a new request.",
+            show_default="as long as their decisions, or the server's own limit",
+        ),
+    ] = None,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Remove what is too old or too much, the oldest first.
 
     A server may go on serving meanwhile.
     """
-    if not 0 < request_days <= REQUEST_DAYS_MAX:  # else ids of a moment ago, or yet to come, go
-        raise typer.BadParameter(f"--request-days should lie above 0, up to {REQUEST_DAYS_MAX:,}")
     catalog = present_catalog(data)
     limits = Limits(
         age_ms=None if older_than is None else _age_ms(older_than),
         size_bytes=None if max_bytes is None else _bytes(max_bytes),
-        request_age_ms=round(request_days * DAY_MS),
+        request_age_ms=None if request_days is None else _request_age_ms(request_days),
         reach_ms=reach_ms(catalog),
     )
     check_retention("older_than", limits.age_ms, catalog)
@@ -106,6 +109,12 @@ def _age_ms(text: str) -> int:
     if found is None:
         raise typer.BadParameter(f"{text!r} is no age: give 36h, 400d, 8w or 2y")
     return round(float(found[1]) * _UNITS[found[2]])
+
+
+def _request_age_ms(days: float) -> int:
+    if not 0 < days <= DAYS_MAX:  # else ids of a moment ago, or yet to come, would go
+        raise typer.BadParameter(f"--request-days should lie above 0, up to {DAYS_MAX:,}")
+    return round(days * DAY_MS)
 
 
 def _bytes(text: str) -> int:

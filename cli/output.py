@@ -24,6 +24,11 @@ def show(result: Mapping[str, Any], form: Format, text: Callable[[], None]) -> N
     _out.print_json(content) if _out.is_terminal else print(content)  # noqa: T201
 
 
+def printable(text: str) -> str:
+    """A text of a caller's as it is, or quoted where it could forge another line."""
+    return text if text.isprintable() else repr(text)
+
+
 def line(text: str) -> None:
     """Prints a line of a result."""
     _out.print(text, markup=False)

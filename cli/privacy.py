@@ -7,7 +7,7 @@ import typer
 
 from cli.opening import key_file_of, log, now_ms, record_act, writable
 from cli.options import DEFAULT_DATA_DIR, DataDir, Format, KeyFile, OutputFormat
-from cli.output import line, progress, show
+from cli.output import line, printable, progress, show
 from decisionlog import AuditKind, Removed, erasure, load_keys
 from decisionlog.erasure import details_of
 from decisionlog.readable import KINDS, readable
@@ -97,7 +97,7 @@ def export_subject(
 
     def text() -> None:
         for item in items:
-            line("  ".join(f"{name}={value}" for name, value in item.items()))
+            line("  ".join(printable(f"{name}={value}") for name, value in item.items()))
         line(f"{len(items):,} items")
 
     show({"subject": subject, "items": items}, form, text)

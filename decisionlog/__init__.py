@@ -17,6 +17,7 @@ from decisionlog.counts import Counts, Taken
 from decisionlog.errors import (
     AdmissionFailed,
     BackupDamaged,
+    BackupInside,
     ContactRefused,
     DamagedRecord,
     DecisionIdReused,
@@ -72,6 +73,7 @@ __all__ = [
     "AuditEntry",
     "AuditKind",
     "BackupDamaged",
+    "BackupInside",
     "BudgetKey",
     "BudgetSlot",
     "ChannelNode",

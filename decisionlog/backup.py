@@ -6,12 +6,14 @@ the data directory, copied after that moment: all that the log's records name is
 """
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from decisionlog.directories import FileFacts, appearing, copied, sync_all
+from decisionlog.errors import BackupInside
 from decisionlog.readers import LOCK_FILE
 from decisionlog.schema import fingerprint
 from decisionlog.store import DATA_FILE, Store
@@ -61,10 +63,13 @@ def backup(
 
     Raises:
         DirectoryTaken: There is something already.
+        BackupInside: The directory lies in that which is backed up.
         LogUnavailable: The log cannot be copied.
         OSError: The backup cannot be written; nothing is left of it.
     """
     advance = on_progress or (lambda _: None)
+    if target.resolve().is_relative_to(store.directory.resolve()):
+        raise BackupInside(target, store.directory)
     with appearing(target) as scratch:
         manifest = _filled(store, scratch, created_at_ms, advance)
         text = json.dumps(asdict(manifest), indent=1, sort_keys=True)
@@ -104,13 +109,26 @@ def _decisions(store: Store, scratch: Path) -> int:
 
 
 def _others(directory: Path) -> list[Path]:
-    """Return all other files of a data directory, but for what is being written or only held."""
+    """Return all other files of a data directory, but for what is being written or only held.
+
+    Links are followed: models may lie on another disk.
+    """
     found = [
-        path
-        for path in directory.rglob("*")
-        if path.is_file() and not path.is_symlink() and _is_kept(path.relative_to(directory))
+        Path(place) / name
+        for place, _, names in _walked(directory)
+        for name in names
+        if _is_kept((Path(place) / name).relative_to(directory))
     ]
     return sorted(found, key=lambda path: (path.relative_to(directory).parts[0] in _LAST, path))
+
+
+def _walked(directory: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk a directory through its links, each place once: links may lead in a circle."""
+    seen: set[str] = set()
+    for place, below, names in os.walk(directory, followlinks=True):
+        below[:] = [each for each in below if os.path.realpath(Path(place) / each) not in seen]
+        seen |= {os.path.realpath(Path(place) / each) for each in below}
+        yield place, below, names
 
 
 def _is_kept(name: Path) -> bool:

@@ -40,6 +40,7 @@ def appearing(target: Path) -> Iterator[Path]:
     Raises:
         DirectoryTaken: The target has something in it.
     """
+    target = target.resolve()
     is_fixed = _is_fixed(target)
     if not _is_free(target, is_fixed):
         raise DirectoryTaken(target)
@@ -54,7 +55,7 @@ def appearing(target: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    _sync(place)
+    sync(place)
 
 
 def _is_fixed(target: Path) -> bool:
@@ -129,11 +130,12 @@ def _made(target: Path) -> BinaryIO:
 def sync_all(directory: Path) -> None:
     """Let every file and directory below one survive a power cut."""
     for path in sorted(directory.rglob("*")):
-        _sync(path)
-    _sync(directory)
+        sync(path)
+    sync(directory)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Let a file, or the names in a directory, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -144,12 +144,16 @@ def _is_done(transaction: ReadTransaction, tombstone: Tombstone) -> bool:
 def _bury(
     transaction: WriteTransaction, store: Store, asked: Sequence[Tombstone]
 ) -> list[Tombstone]:
-    """Write tombstones, the file first, and forget what counts for their subjects."""
+    """Write tombstones, and forget what counts for their subjects.
+
+    The file comes last, when all has found room, and before the commit: what a log has erased, no
+    copy of it may bring back.
+    """
     buried = [_lasting(transaction, each) for each in asked]
-    append_to_file(store.directory / TOMBSTONE_FILE, buried, fingerprint(transaction))
     for tombstone in buried:
         transaction.put(Table.TOMBSTONES, tombstone.subject, encode_tombstone(tombstone))
         _forget_standing(transaction, tombstone)
+    append_to_file(store.directory / TOMBSTONE_FILE, buried, fingerprint(transaction))
     return buried
 
 

@@ -302,6 +302,18 @@ class DirectoryTaken(DecisionLogError):
         return f"{self.directory} is not empty: name a directory that is, or that is not there"
 
 
+class BackupInside(DecisionLogError):
+    """A backup is to be made in the directory that is backed up: each would hold those before."""
+
+    def __init__(self, target: Path, directory: Path) -> None:
+        super().__init__(target, directory)
+        self.target = target
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"{self.target} lies in {self.directory}: name a directory outside"
+
+
 class BackupDamaged(DecisionLogError):
     """A backup is not what was backed up; nothing was restored."""
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
+from decisionlog.directories import sync
 from decisionlog.errors import KeyFileError
+from decisionlog.owners import give_as
 
 SECRET_BYTES: Final = 32
 SECRETS_MAX: Final = 64
@@ -53,7 +55,7 @@ def create(path: Path, secrets: Sequence[bytes]) -> None:
     try:
         with _locked(path), _written(path, secrets) as temporary:
             path.hardlink_to(temporary)
-        _sync_directory(path.parent)
+        sync(path.parent)
     except FileExistsError:
         return
     except OSError as error:
@@ -64,11 +66,13 @@ def append(path: Path, secret: bytes) -> None:
     """Add a secret behind those of a file; the file is made if there is none.
 
     The file is replaced as a whole, so that a crash loses none of it, and one process at a time
-    does so: a secret that another one adds meanwhile stays.
+    does so: a secret that another one adds meanwhile stays. It keeps its owner, also where the
+    superuser does this, and a link to it stays one.
 
     Raises:
         KeyFileError: It cannot be read or written.
     """
+    path = path.resolve()
     try:
         with _locked(path):
             secrets = [*(read_secrets(path) if path.exists() else []), secret]
@@ -76,7 +80,7 @@ def append(path: Path, secret: bytes) -> None:
                 raise KeyFileError(path, f"it holds {SECRETS_MAX} keys already; remove old ones")
             with _written(path, secrets) as temporary:
                 _linked(temporary).replace(path)
-            _sync_directory(path.parent)
+            sync(path.parent)
     except OSError as error:
         raise KeyFileError(path, f"it cannot be written: {error.strerror}") from error
 
@@ -88,7 +92,7 @@ def discard_unfinished(path: Path) -> None:
         KeyFileError: It cannot be removed.
     """
     try:
-        with _locked(path):
+        with _locked(path.resolve()):
             pass
     except OSError as error:
         raise KeyFileError(path, f"its directory cannot be used: {error.strerror}") from error
@@ -99,6 +103,7 @@ def _written(path: Path, secrets: Sequence[bytes]) -> Iterator[Path]:
     """Yield a temporary file beside; it is readable by its owner alone from the start."""
     with NamedTemporaryFile("wb", dir=path.parent, prefix=_prefix(path)) as file:
         file.writelines(secret.hex().encode() + b"\n" for secret in secrets)
+        give_as(file.fileno(), path if path.exists() else path.parent)
         file.flush()
         os.fsync(file.fileno())
         yield Path(file.name)
@@ -127,14 +132,6 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _prefix(path: Path) -> str:
     return f".{path.name}{UNFINISHED}"
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
+from decisionlog.owners import give_as
+
 LOCK_FILE: Final = "lock.mdb"
 
 _HEADER_BYTES: Final = 192
@@ -32,6 +34,7 @@ def set_aside(directory: Path, readers: int) -> None:
     if (directory / LOCK_FILE).exists():
         return
     with NamedTemporaryFile(dir=directory, prefix=f".{LOCK_FILE}-") as file:
+        give_as(file.fileno(), directory)
         os.posix_fallocate(file.fileno(), 0, _HEADER_BYTES + (readers - 1) * _READER_BYTES)
         # Another process may have been faster, or the file system has no links: LMDB's own will do.
         with suppress(OSError):

@@ -37,6 +37,7 @@ def read_manifest(source: Path) -> Manifest:
     try:
         manifest = Manifest(**json.loads(path.read_bytes()))
         names = [PurePosixPath(name) for name in manifest.files]
+        bytes.fromhex(manifest.key)
         sizes = [int(facts["bytes"]) for facts in manifest.files.values()]
     except OSError as error:
         raise BackupDamaged(path, error.strerror or "it cannot be read") from error

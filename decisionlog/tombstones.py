@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from decisionlog.directories import sync
 from decisionlog.errors import DamagedRecord, TombstoneFileError
+from decisionlog.owners import give_as
 from decisionlog.sealing import seal, unseal
 from decisionlog.tables import ID_BYTES, Table
 
@@ -69,7 +71,9 @@ def append_to_file(path: Path, tombstones: Iterable[Tombstone], fingerprint: byt
         fingerprint: Of the key that made the pseudonyms.
     """
     lines = "".join(_line(tombstone, fingerprint) for tombstone in tombstones)
+    is_new = not path.exists()
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, _FILE_MODE), "r+b") as file:
+        give_as(file.fileno(), path.parent)
         fcntl.flock(file, fcntl.LOCK_EX)
         # What a crash cut short was never acknowledged; a line behind it would be lost with it.
         file.truncate(len(_whole_lines(file.read())))
@@ -77,6 +81,8 @@ def append_to_file(path: Path, tombstones: Iterable[Tombstone], fingerprint: byt
         file.write(lines.encode())
         file.flush()
         os.fsync(file.fileno())
+    if is_new:
+        sync(path.parent)
 
 
 def read_file(path: Path, fingerprint: bytes) -> list[Tombstone]:

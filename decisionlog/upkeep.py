@@ -11,6 +11,8 @@ from decisionlog.retention import Sweep
 from decisionlog.schema import expired_before
 from decisionlog.store import Store
 
+DAYS_MAX: Final = 36_500
+"""The longest that anything can be told to be kept for."""
 DEFAULT_REQUEST_DAYS: Final = 30.0
 """For so long a repeated request gets its first answer again."""
 

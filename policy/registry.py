@@ -4,8 +4,8 @@ import errno
 import hashlib
 import json
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -123,7 +123,8 @@ class Registry:
             DamagedModelError: if the earlier registration cannot be read.
         """
         self._models.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=".new-"))
+        scratch = self._models / f".new-{secrets.token_hex(8)}"
+        scratch.mkdir()  # with the rights of all else here: who trains may not be who serves
         try:
             manifest = _write(learned, training, created_at, scratch)
             if not _moved(scratch, self._models / manifest.version):

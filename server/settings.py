@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from decisionlog import RingSource, no_keys, ring_file
-from decisionlog.upkeep import DEFAULT_REQUEST_DAYS
+from decisionlog.upkeep import DAYS_MAX, DEFAULT_REQUEST_DAYS
 from server.serve_errors import InvalidSettingError
 
 PORT_MAX = 65_535
@@ -77,11 +77,11 @@ class ServeSettings:
     """Share of calls to trace, of those whose caller has not decided that already."""
     map_size_bytes: Annotated[int, Field(ge=2**20)] = DEFAULT_MAP_SIZE_BYTES
     """Largest size of the log; the file is sparse and grows to it."""
-    retain_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    retain_days: Annotated[float, Field(gt=0, le=DAYS_MAX)] | None = None
     """Decisions older than this are removed while serving; None keeps them for ever."""
     retain_bytes: Annotated[int, Field(ge=2**16)] | None = None
     """Where more of the log is in use, its oldest decisions are removed; None sets no limit."""
-    request_days: Annotated[float, Field(gt=0, le=36_500)] = DEFAULT_REQUEST_DAYS
+    request_days: Annotated[float, Field(gt=0, le=DAYS_MAX)] = DEFAULT_REQUEST_DAYS
     """For so long a repeated request gets its first answer again."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity that is logged."""

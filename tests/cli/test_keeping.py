@@ -20,12 +20,15 @@ def test_what_is_old_goes(sendwise: Sendwise, data: Path) -> None:
     assert (found["decided"], found["decisions_expired"]) == (DECISIONS, DECISIONS)
 
 
-def test_without_limits_nothing_but_request_ids_goes(sendwise: Sendwise, data: Path) -> None:
-    """The decisions stay; the request ids of the past are forgotten."""
-    found = sendwise("retain", "--data", data, "--format", "json").json
+@pytest.mark.parametrize(("options", "left"), [([], DECISIONS), (["--request-days", "30"], 0)])
+def test_request_ids_go_only_where_that_is_asked_for(
+    sendwise: Sendwise, data: Path, options: list[str], left: int
+) -> None:
+    """A server may keep them for longer than any number of days that stood here."""
+    found = sendwise("retain", "--data", data, *options, "--format", "json").json
     assert (found["decisions"], found["within_size"]) == (0, True)
     with DecisionLog.open(data, keys=KEYS) as log:
-        assert (log.counts().decisions, log.counts().requests) == (DECISIONS, 0)
+        assert (log.counts().decisions, log.counts().requests) == (DECISIONS, left)
 
 
 def test_what_is_too_much_goes(sendwise: Sendwise, data: Path) -> None:

@@ -1,10 +1,11 @@
 """`sendwise erase` and `export-subject`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from decisionlog import DecisionLog, erasure
+from decisionlog import DecisionLog, Delivery, DeliveryStatus, erasure
 from tests.cli.conftest import Sendwise
 from tests.replay.history import KEYS
 
@@ -102,3 +103,18 @@ def test_no_log_is_begun(sendwise: Sendwise, data: Path, tmp_path: Path) -> None
     ended = sendwise("erase", "--data", tmp_path / "none", "--key-file", key, "--subject", "alice")
     assert ended.code == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_texts_of_callers_forge_no_line(sendwise: Sendwise, data: Path, names: list[str]) -> None:
+    """What a delivery system reports is quoted where it would begin a line of its own."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        subject = KEYS.pseudonym(names[0])
+        (made,) = (each.decision for each in log.scan() if each.decision.subject == subject)
+        forged = "ok\nkind=tombstone  complete=True\x1b[31m"
+        at_ms = made.decided_at_ms + 1
+        report = Delivery(made.decision_id, "d2", DeliveryStatus.FAILED, at_ms, at_ms)
+        log.report_deliveries([replace(report, detail=forged)])
+    told = sendwise("export-subject", "--data", data, "--subject", names[0], "--format", "text").out
+    assert "tombstone  complete" in told
+    assert "\nkind=tombstone" not in told
+    assert "\x1b" not in told

@@ -13,9 +13,11 @@ import pytest
 from decisionlog import (
     AuditKind,
     BackupDamaged,
+    BackupInside,
     DecisionLog,
     DirectoryTaken,
     Keys,
+    LogFull,
     TombstoneFileError,
     WrongKey,
     erasure,
@@ -174,6 +176,8 @@ DAMAGES: list[tuple[Callable[[Path], None], str]] = [
     (lambda directory: _edited(directory, format=2), "format 2"),
     (lambda directory: _edited(directory, files=7), "no manifest"),
     (lambda directory: _edited(directory, more=7), "no manifest"),
+    (lambda directory: _edited(directory, key="no hex"), "no manifest"),
+    (lambda directory: _edited(directory, key=7), "no manifest"),
     (
         lambda directory: _edited(directory, files={"../../evil": {"bytes": 1, "sha256": "00"}}),
         "outside",
@@ -315,3 +319,46 @@ def test_a_failed_restore_leaves_a_mount_point_empty(
     with pytest.raises(BackupDamaged):
         restored(tmp_path)
     assert not list((tmp_path / "restored").iterdir())
+
+
+def test_a_backup_follows_links(log: DecisionLog, tmp_path: Path) -> None:
+    """Models on another disk are backed up as well, once, also where links lead in a circle."""
+    models = tmp_path / "data" / "models"
+    elsewhere = tmp_path / "elsewhere"
+    models.rename(elsewhere)
+    models.symlink_to(elsewhere)
+    (elsewhere / "circle").symlink_to(elsewhere)
+    made = backup(log.store, tmp_path / "backup", NOW_MS)
+    assert sorted(made.files) == [LOG_FILE, "models/chain-1/weights.npy", "rollout.json"]
+
+
+def test_a_backup_lies_outside(log: DecisionLog, tmp_path: Path) -> None:
+    """Else each would hold all that were made before, with whoever was erased since."""
+    with pytest.raises(BackupInside, match="name a directory outside"):
+        backup(log.store, tmp_path / "data" / "backups" / "1", NOW_MS)
+    assert not (tmp_path / "data" / "backups").exists()
+
+
+def test_a_link_to_an_empty_directory_is_filled(log: DecisionLog, tmp_path: Path) -> None:
+    """The directory that it leads to is; the link stays."""
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "backup"
+    link.symlink_to(tmp_path / "real")
+    backup(log.store, link, NOW_MS)
+    assert link.is_symlink()
+    assert (tmp_path / "real" / MANIFEST).exists()
+
+
+def test_no_tombstone_is_left_of_an_erasure_without_room(
+    log: DecisionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told that nothing was stored: no later restore may erase by it."""
+
+    def fill_up(*_: object) -> None:
+        raise LogFull(tmp_path, "its map is full")
+
+    monkeypatch.setattr(erasure, "_forget_standing", fill_up)
+    with pytest.raises(LogFull):
+        erasure.erase(log.store, [ALICE], NOW_MS)
+    assert not (tmp_path / "data" / TOMBSTONE_FILE).exists()
+    assert erasure.tombstones(log.store) == []

@@ -1,5 +1,6 @@
 """Files of secrets: a kill leaves the secrets that were there, and no other copy for long."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,10 @@ from signal import SIGKILL
 
 import pytest
 
-from decisionlog.key_files import discard_unfinished
+from decisionlog.key_files import append, discard_unfinished, read_secrets
 from decisionlog.key_ring import add_key, load_ring
 from decisionlog.keys import load_keys
+from decisionlog.tombstones import append_to_file
 
 KILLED_AT = {
     "while it is written": "os.fsync = die",
@@ -69,3 +71,26 @@ def test_what_a_kill_left_of_a_ring_is_no_key_file(tmp_path: Path) -> None:
     left = killed(tmp_path / "ring", KILLED_AT["while it is written"])
     load_keys(tmp_path / "key", data_directory=tmp_path / "data", create=True)
     assert sorted(tmp_path.iterdir()) == sorted([*left, tmp_path / "key"])
+
+
+def test_a_ring_keeps_its_owner_and_the_links_to_it(tmp_path: Path) -> None:
+    """Whoever adds a key by `sudo` does not lock the service out, nor leave its link behind."""
+    ring, link = tmp_path / "keys" / "data.ring", tmp_path / "data.ring"
+    ring.parent.mkdir()
+    append(ring, bytes(32))
+    link.symlink_to(ring)
+    if os.geteuid() == 0:
+        os.chown(ring, 65534, 65534)
+    owner = ring.stat().st_uid
+    append(link, bytes(range(32)))
+    assert link.is_symlink()
+    assert len(read_secrets(ring)) == 2
+    assert ring.stat().st_uid == owner
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give files away")
+def test_tombstones_belong_to_whom_the_data_belongs(tmp_path: Path) -> None:
+    """An erasure by `sudo` must not keep the service from the next one."""
+    os.chown(tmp_path, 65534, 65534)
+    append_to_file(tmp_path / "tombstones.jsonl", [], bytes(8))
+    assert (tmp_path / "tombstones.jsonl").stat().st_uid == 65534

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import stat
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -358,3 +359,11 @@ def test_an_unknown_rule_of_a_large_catalog_is_told_in_few_words() -> None:
     assert "fixed/o9/email and 9990 more" in str(error)
     assert error.known == known
     assert str(UnknownRuleError("fixed/x/y", known[:2])).endswith("fixed/o0/email, fixed/o1/email")
+
+
+def test_whoever_may_read_the_data_may_read_a_model(
+    registry: Registry, chain: Student, tmp_path: Path
+) -> None:
+    """Who trains need not be who serves: a model's directory is as open as those around it."""
+    model = chain_dir(tmp_path, registry.register(chain, TRAINING, NOW))
+    assert stat.S_IMODE(model.stat().st_mode) == stat.S_IMODE(model.parent.stat().st_mode)
