@@ -153,14 +153,10 @@ def _note(data: Path, rollout: Rollout, *, by: str) -> None:
 def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[str, Any]:
     """What the gate found; ends the command if the candidate does not pass."""
     champion = releases(data).present().champion
-    with source(data, scope) as found, progress("Comparing", 2 * found.size) as advance:
-        result = gate(
-            lambda: found.interactions(advance),
-            found.target(version),
-            found.target(champion),
-        )
-    if result.predicted is not None:
-        Predictions(data).write(version, result.predicted)
+    with source(data, scope) as found, progress("Comparing", found.size) as advance:
+        result = gate(found, version, champion, on_progress=advance)
+    if result.forecast is not None:
+        Predictions(data).write(version, result.forecast)
     facts = {
         "passed": result.passed,
         "champion": champion,

@@ -1,8 +1,7 @@
 """Evaluates policies on the log: what each would have earned, had it decided instead."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from types import MappingProxyType
 
 import numpy as np
@@ -11,9 +10,8 @@ from decisionlog import Decision
 from policy.choice import action_probability
 from policy.policies import Policy
 from replay.comparison import Comparison, compared
-from replay.errors import NoEstimateError
-from replay.estimate import DEFAULT_LEVEL, Estimate
-from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
+from replay.estimate import Estimate
+from replay.evaluation import Evaluation, EvaluationResult
 from replay.histogram import Bins, WeightHistogram
 from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction, has_support
@@ -53,59 +51,6 @@ class PolicyEvaluation:
     def difference(self) -> Estimate | None:
         """This policy minus the logging policy."""
         return None if self.comparison is None else self.comparison.difference
-
-
-def evaluate_log(
-    interactions: Iterable[Interaction],
-    targets: Sequence[Target],
-    estimators: Sequence[str] = DEFAULT_ESTIMATORS,
-    level: float = DEFAULT_LEVEL,
-    on_progress: Callable[[int], None] | None = None,
-) -> dict[str, PolicyEvaluation]:
-    """Evaluates policies, the logging policy among them, in one pass over the interactions.
-
-    Args:
-        interactions: as `join` yields them.
-        targets: the policies.
-        estimators: names, for every policy.
-        level: of the intervals.
-        on_progress: called with the interactions read since the last call.
-
-    Returns:
-        By the targets' names, and `logging`.
-    """
-    columns = {target.name: PolicyReading(estimators) for target in targets}
-    logging = PolicyReading(estimators)
-    for chunk in _chunks(interactions):
-        logging.add(chunk, p_logged(chunk))
-        for target in targets:
-            fresh = [one for one in chunk if is_usable(one, target)]
-            columns[target.name].add(fresh, p_target(target.policy, fresh))
-        if on_progress:
-            on_progress(len(chunk))
-    found = {LOGGING: logging, **columns}
-    return {name: column.result(level, len(targets)) for name, column in found.items()}
-
-
-def compare(
-    interactions: Iterable[Interaction], candidate: Target, baseline: Target
-) -> tuple[Estimate | None, int]:
-    """Value of a candidate minus that of another policy, on the same interactions.
-
-    Returns:
-        The difference, None if there can be none, and the number of interactions it rests on.
-    """
-    paired, count = make_paired(PAIRED_FORM, LOG_INTERVALS), 0
-    both = (candidate, baseline)
-    usable = (one for one in interactions if all(is_usable(one, target) for target in both))
-    for chunk in _chunks(usable):
-        samples = [_sample(chunk, p_target(target.policy, chunk)) for target in both]
-        paired.add(*samples)
-        count += len(chunk)
-    try:
-        return paired.estimate(DEFAULT_LEVEL), count
-    except NoEstimateError:
-        return None, count
 
 
 def is_usable(interaction: Interaction, target: Target) -> bool:
@@ -159,7 +104,7 @@ class PolicyReading:
         """
         if not interactions:
             return np.zeros(0)
-        sample = _sample(interactions, probabilities, columns)
+        sample = sample_of(interactions, probabilities, columns)
         self.evaluation.add(sample)
         logged = Sample(sample.reward, sample.p_log, sample.p_log, subject=sample.subject)
         self.paired.add(sample, logged)
@@ -178,11 +123,18 @@ class PolicyReading:
         return PolicyEvaluation(self.evaluation.result(level), comparison, self.weights.result())
 
 
-def _sample(
+def sample_of(
     interactions: Sequence[Interaction],
     probabilities: Floats,
     columns: Columns = NO_COLUMNS,
 ) -> Sample:
+    """Interactions as estimators take them in.
+
+    Args:
+        interactions: the ones that can speak for a policy.
+        probabilities: of their choices by the policy, shape (n,).
+        columns: what some estimators need beside them.
+    """
     return Sample(
         reward=np.asarray([one.reward for one in interactions]),
         p_log=p_logged(interactions),
@@ -210,9 +162,3 @@ def clusters(interactions: Sequence[Interaction]) -> Ints:
     """A number for each subject: 63 bits of its pseudonym, shape (n,)."""
     keys = keys_of([one.decision for one in interactions])
     return (keys >> np.uint64(1)).astype(np.int64)
-
-
-def _chunks(interactions: Iterable[Interaction]) -> Iterator[list[Interaction]]:
-    waiting = iter(interactions)
-    while chunk := list(islice(waiting, CHUNK)):
-        yield chunk

@@ -96,7 +96,7 @@ def summarise(
         reward_over_log=course.series(ends),
         ess_over_log=course.shares(subject.policies, ends),
         delays=_delays(found.log.checks.maturity),
-        metrics=plan.metrics.table(found.metrics, DEFAULT_LEVEL, asked=False),
+        metrics=plan.metrics.table(found.metrics, results.log, DEFAULT_LEVEL, asked=False),
         reward_model=results.reward_model,
         findings=results.log.findings,
     )

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from policy.catalog import Reward as RewardRule
 from policy.choice import stage_pmf
 from policy.policies import FloatArray
 from policy.situation import Stage
+from replay.checks import LogChecks, LogFindings
 from replay.diagnostics import Diagnostics
 from replay.errors import UnknownDimensionError
 from replay.estimate import DEFAULT_LEVEL
 from replay.join import Joined
 from replay.log_evaluation import LOGGING, Target, is_usable, p_logged, p_target
-from replay.log_plan import chunks
+from replay.log_plan import chunks, rollouts_of
 from replay.metrics.dimensions import DIMENSIONS, GroupOf, by_segment
 from replay.metrics.kinds import Kinds
 from replay.metrics.reading import ALL, MetricsReading
@@ -21,6 +23,7 @@ from replay.metrics.results import Group, MetricTable
 from replay.sample import Sample
 from replay.slices import read_log
 from replay.source import Source
+from replay.verdict import worst_first
 
 DEFAULT_KS = (1, 3)
 
@@ -36,6 +39,19 @@ class PolicyMetrics:
         """Takes in what was measured in the decisions that follow."""
         self.metrics.merge(other.metrics)
         self.diagnostics.merge(other.diagnostics)
+
+
+class CheckedMetrics:
+    """The same, and what is wrong with the log it was measured in."""
+
+    def __init__(self, policy: PolicyMetrics, rule: RewardRule) -> None:
+        self.policy = policy
+        self.checks = LogChecks(rule)
+
+    def merge(self, other: "CheckedMetrics") -> None:
+        """Takes in what was found in the decisions that follow."""
+        self.policy.merge(other.policy)
+        self.checks.merge(other.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +75,16 @@ class MetricsPlan:
         fixed = {name: DIMENSIONS[name] for name in self.by}
         return {**fixed, **{f"feature {name}": by_segment(name) for name in self.segments}}
 
-    def prepare(self, source: Source) -> Callable[[Iterable[Joined]], PolicyMetrics]:
+    def prepare(self, source: Source) -> Callable[[Iterable[Joined]], CheckedMetrics]:
         """Loads the policy."""
         target = None if self.policy == LOGGING else source.target(self.policy)
-        dimensions = self.dimensions
+        dimensions = tuple(self.dimensions)
 
-        def read(joined: Iterable[Joined]) -> PolicyMetrics:
-            found = PolicyMetrics(tuple(dimensions), self.ks)
+        def read(joined: Iterable[Joined]) -> CheckedMetrics:
+            found = CheckedMetrics(PolicyMetrics(dimensions, self.ks), source.catalog.reward)
             for chunk in chunks(joined):
-                self.add(found, chunk, source, target)
+                found.checks.add(chunk)
+                self.add(found.policy, chunk, source, target)
             return found
 
         return read
@@ -87,23 +104,27 @@ class MetricsPlan:
         rule = source.catalog.reward
         found.metrics.add(usable, sample.weight, pmfs, rule, self.kinds, self.dimensions)
 
-    def table(self, found: PolicyMetrics, level: float, *, asked: bool) -> MetricTable:
+    def table(
+        self, found: PolicyMetrics, log: LogFindings, level: float, *, asked: bool
+    ) -> MetricTable:
         """The metrics as they are shown.
 
         Args:
             found: what was measured.
+            log: what is wrong with the log it was measured in.
             level: confidence level.
             asked: whether rewards are told of that nobody has seen, since they were asked for.
         """
         known = self.kinds if asked else _seen(self.kinds, found.metrics.seen)
         weighted = self.policy != LOGGING
         diagnosis = found.diagnostics.result()
+        verdict, reasons = worst_first(diagnosis.verdict, diagnosis.reasons, log.findings)
         (overall,) = found.metrics.groups(ALL, level, known, weighted=weighted) or [_NOTHING]
         by = {
             name: tuple(found.metrics.groups(name, level, known, weighted=weighted))
             for name in self.dimensions
         }
-        return MetricTable(self.policy, level, overall, by, diagnosis.verdict, diagnosis.reasons)
+        return MetricTable(self.policy, level, overall, by, verdict, reasons)
 
 
 def _is_measured(one: Joined, target: Target | None) -> bool:
@@ -142,4 +163,6 @@ def measure(  # noqa: PLR0913 - what measuring depends on
     on_progress: Callable[[int], None] | None = None,
 ) -> MetricTable:
     """Measures a policy on a log, in one reading; the same for any number of processes."""
-    return plan.table(read_log(source, plan, processes, on_progress), level, asked=asked)
+    found = read_log(source, plan, processes, on_progress)
+    log = found.checks.result(rollouts_of(source))
+    return plan.table(found.policy, log, level, asked=asked)

@@ -245,6 +245,7 @@ def test_a_policy_that_is_not_better_stays_out(sendwise: Sendwise, data: Path) -
     assert (found.code, found.json["gate"]["passed"]) == (1, False)
     rollout = sendwise("models", "--data", data, "--format", "json").json["rollout"]
     assert rollout["sequence"] == 1
+    assert not (data / "predictions").exists()
 
 
 def test_a_gate_with_little_data_is_valid_json(sendwise: Sendwise, tiny: tuple[Path, str]) -> None:

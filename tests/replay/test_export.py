@@ -24,7 +24,7 @@ from replay.export import export_days
 from replay.export.columns import SCHEMAS
 from replay.export.days import DAYS
 from replay.export.files import BATCH_BYTES, UNFINISHED, clean, table_writer
-from replay.log_evaluation import evaluate_log
+from tests.replay.evaluations import evaluate_log
 from tests.replay.history import KEYS, LATER_MS, History, history
 from tests.replay.worlds import WORLD, live
 from tests.server.process import ENVIRONMENT, ROOT
@@ -143,7 +143,7 @@ def test_a_table_evaluates_as_the_log_does(past: History, tmp_path: Path) -> Non
     source = past.source()
     targets = [source.target("uniform"), source.target("fixed/spring")]
     export_days(source, tmp_path / "out", targets)
-    expected = evaluate_log(source.interactions(), targets)
+    expected = evaluate_log(list(source.interactions()), targets)
     for target, name in zip(targets, ["uniform", "fixed%2Fspring"], strict=True):
         table = evaluate_table(tmp_path / "out" / "evaluation" / name, ["ips", "snips"])
         assert table.to_json() == expected[target.name].result.to_json()

@@ -1,14 +1,20 @@
 """The gate: what is clearly better passes; luck, worse policies and bad overlap do not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
 
 import pytest
 
-from policy.policies import Fixed, Uniform
-from replay.gate import gate
+from decisionlog import Stage
+from policy.policies import Fixed
+from replay.checks import LogFindings
+from replay.estimate import Estimate
+from replay.gate import GateReading, GateResult, gate, judge
+from replay.join import Joined, outcomes
 from replay.log_evaluation import Target
 from replay.train import train
-from tests.replay.history import LATER_MS, History, at, history
+from tests.replay.history import LATER_MS, History, at, history, offer_of
 from tests.replay.worlds import WORLD, live
 
 
@@ -26,7 +32,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
     manifest = train(
         source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
-    found = gate(source.interactions, source.target(manifest.version), Target("uniform", Uniform()))
+    found = gate(source, manifest.version, "uniform")
     assert found.passed
     assert found.reasons == ()
     assert 300 < found.n < 500
@@ -39,11 +45,7 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
 
 def test_luck_does_not_pass(lived: History) -> None:
     """Both offers earn the same on average: whatever the log shows is within its interval."""
-    found = gate(
-        lived.source().interactions,
-        Target("spring", Fixed("spring")),
-        Target("loyal", Fixed("loyal")),
-    )
+    found = gate(lived.source(), "fixed/spring", "fixed/loyal")
     assert not found.passed
     (reason,) = found.reasons
     assert reason.startswith("the difference may be luck: its interval, from -")
@@ -51,9 +53,7 @@ def test_luck_does_not_pass(lived: History) -> None:
 
 def test_a_policy_is_not_better_than_itself(lived: History) -> None:
     """A difference of exactly nothing is not above nothing."""
-    found = gate(
-        lived.source().interactions, Target("uniform", Uniform()), Target("uniform", Uniform())
-    )
+    found = gate(lived.source(), "uniform", "uniform")
     assert found.difference is not None
     assert found.difference.value == 0.0
     assert not found.passed
@@ -65,12 +65,72 @@ def test_a_worse_policy_does_not_pass(lived: History) -> None:
     manifest = train(
         source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
     ).manifest
-    better = source.target(manifest.version)
-    found = gate(source.interactions, Target("uniform", Uniform(), better.is_fresh), better)
+    found = gate(source, "uniform", manifest.version)
     assert found.difference is not None
     assert found.difference.interval[1] < 0
     assert not found.passed
     assert found.reasons[0].startswith("it is worse: the whole interval of the difference, from -")
+
+
+def test_only_what_passes_and_has_not_come_true_is_a_forecast(lived: History) -> None:
+    """Of a candidate that stays out nothing is foretold, nor by what it earned as a canary."""
+    sure = Estimate(0.5, (0.4, 0.6), "")
+    assert GateResult(sure, sure, 100, 0, ()).forecast is sure
+    assert GateResult(sure, sure, 100, 0, ("it is worse",)).forecast is None
+    assert GateResult(sure, sure, 100, 1, ()).forecast is None
+    assert gate(lived.source(), "uniform", "fixed/spring").own == 800
+    assert gate(lived.source(), "fixed/spring", "uniform").own == 0
+
+
+def joined_of(past: History) -> list[Joined]:
+    """All decisions with their reports."""
+    rule = past.source().catalog.reward
+    return list(outcomes(past.log.scan(), rule, past.registry.catalog, LATER_MS))
+
+
+def fresh_for(name: str, fresh: Sequence[Joined]) -> Target:
+    """A rule that may be evaluated on some decisions only."""
+    ids = {one.logged.decision.decision_id for one in fresh}
+    return Target(name, Fixed(name), lambda decision: decision.decision_id in ids)
+
+
+@pytest.mark.parametrize("shared", [4, 10])
+def test_what_few_shared_interactions_say_does_not_pass(lived: History, shared: int) -> None:
+    """However many each policy has: of two that earn the same none passes by a few lucky rows."""
+    entries = joined_of(lived)
+    for seed in range(30):
+        Random(seed).shuffle(entries)  # noqa: S311 - test data
+        candidate = fresh_for("spring", entries[: 400 + shared])
+        champion = fresh_for("loyal", entries[400:])
+        reading = GateReading(lived.source().catalog.reward)
+        reading.add(entries, candidate, champion)
+        found = judge(reading, LogFindings((), {}))
+        assert found.n == shared
+        assert not found.passed
+        assert found.predicted is None
+
+
+def test_a_refused_log_lets_nobody_pass(past: History) -> None:
+    """Probabilities that belong to other choices say nothing, though the candidate earned more."""
+    past.promote("uniform")
+    asks = [past.ask(eligible_offers=("spring", "loyal")) for _ in range(600)]
+    decisions = past.decide_all(asks)
+    for decision in decisions:
+        past.deliver(decision)
+        if offer_of(decision) == "spring":
+            past.reward(decision)
+    assert gate(past.source(), "fixed/spring", "fixed/loyal").reasons == ()
+    past.overwrite(
+        *(
+            replace(one, stages=(Stage((0.6, 0.4), one.stages[0].chosen), *one.stages[1:]))
+            for one in decisions
+        )
+    )
+    found = gate(past.source(), "fixed/spring", "fixed/loyal")
+    assert found.difference is not None
+    assert found.difference.interval[0] > 0
+    assert any("do not belong to the choices" in reason for reason in found.reasons)
+    assert found.predicted is None
 
 
 def test_bad_overlap_does_not_pass(past: History) -> None:
@@ -83,11 +143,7 @@ def test_bad_overlap_does_not_pass(past: History) -> None:
         decision = past.decide(eligible_offers=("spring", "loyal"), request_id=str(turn))
         past.deliver(decision)
         past.reward(decision)
-    found = gate(
-        past.source().interactions,
-        Target("spring", Fixed("spring")),
-        Target("loyal", Fixed("loyal")),
-    )
+    found = gate(past.source(), "fixed/spring", "fixed/loyal")
     assert not found.passed
     assert any("effective sample size" in reason for reason in found.reasons)
     assert found.predicted is None
@@ -101,8 +157,7 @@ def test_a_champion_that_the_log_hardly_holds_cannot_be_beaten(past: History) ->
         past.deliver(decision)
         if decision.tree[decision.path[0]][0] == "loyal":
             past.reward(decision)
-    candidate, champion = Target("loyal", Fixed("loyal")), Target("spring", Fixed("spring", "push"))
-    found = gate(past.source().interactions, candidate, champion)
+    found = gate(past.source(), "fixed/loyal", "fixed/spring/push")
     assert found.difference is not None
     assert found.difference.interval[0] > 0
     assert not found.passed
@@ -114,17 +169,13 @@ def test_no_overlap_does_not_pass(past: History) -> None:
     past.promote("fixed/loyal")
     for _ in range(50):
         past.deliver(past.decide(eligible_offers=("spring", "loyal")))
-    found = gate(
-        past.source().interactions, Target("spring", Fixed("spring")), Target("uniform", Uniform())
-    )
+    found = gate(past.source(), "fixed/spring", "uniform")
     assert (found.difference, found.predicted) == (None, None)
     assert found.reasons[0].startswith("the log allows no comparison")
 
 
 def test_an_empty_log_lets_nobody_pass(past: History) -> None:
     """No interactions, no evidence."""
-    found = gate(
-        past.source().interactions, Target("spring", Fixed("spring")), Target("uniform", Uniform())
-    )
+    found = gate(past.source(), "fixed/spring", "uniform")
     assert not found.passed
     assert found.n == 0

@@ -8,8 +8,9 @@ import pytest
 from decisionlog import Decision
 from policy.policies import Fixed, Uniform
 from replay.join import Interaction
-from replay.log_evaluation import LOGGING, Target, compare, evaluate_log, p_target
+from replay.log_evaluation import LOGGING, Target, p_target
 from replay.verdict import Verdict
+from tests.replay.evaluations import evaluate_log
 from tests.replay.history import History, history, offer_of
 from tests.replay.worlds import OTHERWISE, WORLD, live
 
@@ -61,22 +62,6 @@ def test_the_logging_policy_is_worth_the_mean(lived: History) -> None:
     assert (found.difference.value, found.difference.interval) == (0.0, (0.0, 0.0))
 
 
-def test_the_difference_is_paired(lived: History) -> None:
-    """It is that of the two estimates, and its interval is narrower than two separate ones."""
-    interactions = read(lived)
-    difference, count = compare(interactions, SPRING, LOYAL)
-    results = evaluate_log(interactions, [SPRING, LOYAL], ["snips"])
-    spring, loyal = (results[name].result.estimates["snips"] for name in ("spring", "loyal"))
-    assert difference is not None
-    assert spring is not None
-    assert loyal is not None
-    assert count == len(interactions)
-    assert difference.value == pytest.approx(spring.value - loyal.value)
-    same, _ = compare(interactions, SPRING, SPRING)
-    assert same is not None
-    assert (same.value, same.interval) == (0.0, (0.0, 0.0))
-
-
 def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
     """Each policy is evaluated on its own part of the log; the logging policy on all of it."""
     interactions = read(lived)
@@ -89,14 +74,6 @@ def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
     results = evaluate_log(interactions, [target, SPRING])
     sizes = {name: found.result.n for name, found in results.items()}
     assert sizes == {LOGGING: 800, "some": len(fresh), "spring": 800}
-    assert compare(interactions, target, SPRING)[1] == len(fresh)
-
-
-def test_progress_is_told_for_every_interaction(lived: History) -> None:
-    """However they are cut into chunks."""
-    steps: list[int] = []
-    evaluate_log(read(lived), [SPRING], on_progress=steps.append)
-    assert sum(steps) == 800
 
 
 def test_target_probabilities_are_products_of_stages(past: History) -> None:
@@ -125,7 +102,6 @@ def test_a_log_without_agreement_is_refused(past: History) -> None:
     assert found.result.verdict is Verdict.REFUSE
     assert found.result.estimates["snips"] is None
     assert found.difference is None
-    assert compare(read(past), SPRING, LOYAL) == (None, 0)
 
 
 def test_an_empty_log_has_no_values(past: History) -> None:

@@ -3,6 +3,8 @@
 import math
 import pickle
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decisionlog import Stage
 from policy.policies import Fixed
+from replay.checks import LogFindings
 from replay.errors import UnknownDimensionError
 from replay.join import Interaction, Joined, outcomes
 from replay.log_evaluation import p_target
@@ -229,6 +233,21 @@ def test_shares_of_weighted_rows_cover(light: float) -> None:
     assert covered / 300 >= 0.91
 
 
+@pytest.mark.parametrize("policy", ["logging", "fixed/spring"])
+def test_a_log_that_is_refused_has_no_metrics(tmp_path: Path, policy: str) -> None:
+    """Probabilities of other choices refuse every policy here as they do in an evaluation."""
+    with history(tmp_path / "data", WORLD) as past:
+        past.overwrite(
+            *(
+                replace(one, stages=(Stage((0.9, 0.1), one.stages[0].chosen), *one.stages[1:]))
+                for one in live(past, 600)
+            )
+        )
+        found = measured(past, policy)
+    assert found.verdict is Verdict.REFUSE
+    assert any("do not belong to the choices: at the offer" in one for one in found.reasons)
+
+
 def test_metrics_merge(lived: History) -> None:
     """However a log is cut, the metrics are the same."""
     source = lived.source()
@@ -237,7 +256,9 @@ def test_metrics_merge(lived: History) -> None:
     whole, parts = read(entries), read(())
     for place in range(0, len(entries), 77):
         parts.merge(pickle.loads(pickle.dumps(read(entries[place : place + 77]))))  # noqa: S301
-    one, other = (plan.table(found, 0.95, asked=False) for found in (whole, parts))
+    one, other = (
+        plan.table(found.policy, LogFindings((), {}), 0.95, asked=False) for found in (whole, parts)
+    )
     assert one.overall.cells.keys() == other.overall.cells.keys()
     for name, cell in one.overall.cells.items():
         assert cell.value == pytest.approx(other.overall.cells[name].value, rel=1e-12)

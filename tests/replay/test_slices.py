@@ -12,11 +12,12 @@ from decisionlog import DamagedRecord, DecisionLog
 from decisionlog.tables import Table
 from replay import slices
 from replay.estimate import Estimate
-from replay.log_evaluation import LOGGING, evaluate_log
+from replay.log_evaluation import LOGGING
 from replay.log_plan import EvaluationPlan, evaluate_source
 from replay.simulator.errors import UnusableLearnerError
 from replay.slices import read_log
 from replay.source import Source
+from tests.replay.evaluations import evaluate_log
 from tests.replay.history import History, history
 from tests.replay.worlds import WORLD, live
 
@@ -68,7 +69,7 @@ def test_stretches_change_no_estimate(lived: History) -> None:
     """Values, intervals and reasons are those of one reading without stretches."""
     source = shared(lived)
     found = evaluate_source(source, VERSIONS, processes=1)
-    whole = evaluate_log(source.interactions(), [source.target(one) for one in VERSIONS])
+    whole = evaluate_log(list(source.interactions()), [source.target(one) for one in VERSIONS])
     for name in (LOGGING, *VERSIONS):
         assert_same(found.policies[name].difference, whole[name].difference)
         for estimator, estimate in whole[name].result.estimates.items():
