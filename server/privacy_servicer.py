@@ -11,6 +11,7 @@ from sendwise.v1 import privacy_service_pb2_grpc as privacy_grpc
 from server.converters import subject_of, timestamp_of
 from server.privacy import Privacy
 from server.servicers import Calls
+from server.unreadable import reading
 
 GROUP_MAX = 100
 """Items that are read before they are sent."""
@@ -62,7 +63,8 @@ class PrivacyServicer(privacy_grpc.PrivacyServiceServicer):
 
 def register_privacy(server: grpc.Server, privacy: Privacy, calls: Calls) -> None:
     """Adds the service to a server."""
-    privacy_grpc.add_PrivacyServiceServicer_to_server(PrivacyServicer(privacy, calls), server)
+    servicer = PrivacyServicer(privacy, calls)
+    privacy_grpc.add_PrivacyServiceServicer_to_server(servicer, reading(server))
 
 
 def _group(items: _Items) -> list[privacy_api.ExportSubjectResponse]:

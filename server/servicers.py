@@ -34,6 +34,7 @@ from server.errors import status_of
 from server.refusals import BatchSizeError, RefusalError
 from server.streams import StreamSlots, groups
 from server.telemetry import Telemetry
+from server.unreadable import readable, reading
 
 BATCH_MAX = 1000
 SERVICES = (
@@ -68,7 +69,7 @@ class Calls:
         with self.telemetry.call(method, context) as call:
             try:
                 self._tokens.check(context.invocation_metadata())
-                return handle(request)
+                return handle(readable(request))
             except Exception as error:  # noqa: BLE001 - status_of logs what it does not know
                 status = status_of(error)
                 call.failed(_code(status).name)
@@ -127,7 +128,7 @@ class DecisionServicer(decision_grpc.DecisionServiceServicer):
     def _stream_group(
         self, group: Sequence[decision_api.StreamDecideRequest]
     ) -> list[decision_api.StreamDecideResponse]:
-        answers = self._answers([_attempt(ask_of, message.request) for message in group])
+        answers = self._answers([_attempt(_ask_of_stream, message) for message in group])
         results = map(_decide_result, answers)
         return [decision_api.StreamDecideResponse(result=result) for result in results]
 
@@ -264,11 +265,16 @@ def register(
     clock_ms: Callable[[], int],
 ) -> None:
     """Adds the services that decide and learn to a server; `privacy_servicer` adds its own."""
-    decision_grpc.add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), server)
+    services = reading(server)
+    decision_grpc.add_DecisionServiceServicer_to_server(DecisionServicer(engine, calls), services)
     feedback = FeedbackServicer(engine, calls, clock_ms)
-    feedback_grpc.add_FeedbackServiceServicer_to_server(feedback, server)
+    feedback_grpc.add_FeedbackServiceServicer_to_server(feedback, services)
     policy = PolicyServicer(engine, calls, releases)
-    policy_grpc.add_PolicyServiceServicer_to_server(policy, server)
+    policy_grpc.add_PolicyServiceServicer_to_server(policy, services)
+
+
+def _ask_of_stream(message: decision_api.StreamDecideRequest) -> Ask:
+    return ask_of(readable(message).request)
 
 
 def _decide_result(answer: Answer | Exception) -> decision_api.DecideResult:

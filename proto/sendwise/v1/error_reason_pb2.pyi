@@ -25,8 +25,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Never sent."""
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """A field is missing, too long, out of range or malformed; or the field is "request": eligible
-    offers and features together are too large to be stored. Code: INVALID_ARGUMENT.
+    """A field is missing, too long, out of range or malformed; or the field is "request": the message
+    cannot be read as one, or its eligible offers and features together are too large to be stored.
+    Code: INVALID_ARGUMENT.
 
         reason: "INVALID_FIELD"
         metadata: { "field": "features[age]", "problem": "is not finite" }
@@ -139,8 +140,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent."""
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""A field is missing, too long, out of range or malformed; or the field is "request": eligible
-offers and features together are too large to be stored. Code: INVALID_ARGUMENT.
+"""A field is missing, too long, out of range or malformed; or the field is "request": the message
+cannot be read as one, or its eligible offers and features together are too large to be stored.
+Code: INVALID_ARGUMENT.
 
     reason: "INVALID_FIELD"
     metadata: { "field": "features[age]", "problem": "is not finite" }
