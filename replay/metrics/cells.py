@@ -6,7 +6,11 @@ of each other, however often a subject comes, and their spread tells the error o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from copy import copy
+from heapq import nsmallest
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +88,11 @@ class Ratio:
 
 
 class Cells:
-    """Sums of one dimension: of each metric, by group and bucket."""
+    """Sums of one dimension: of each metric, by group and bucket.
+
+    Of more groups than `GROUPS_MAX` those stay whose names come first by a hash, and the others are
+    one: so a group that is named has all its rows, whatever the order and the parts they came in.
+    """
 
     def __init__(self, metrics: int) -> None:
         self.codes: dict[str, int] = {}
@@ -106,8 +114,8 @@ class Cells:
             tops: shape (metrics, rows).
             bottoms: the same.
         """
+        self._admit(groups)
         codes = np.asarray([self._code(group) for group in groups], dtype=np.int64)
-        self._grow()
         size = len(self.codes)
         flat = codes * BUCKETS + (keys % BUCKETS).astype(np.int64)
         for sums, columns in zip(self.sums, (tops, bottoms), strict=True):
@@ -122,13 +130,9 @@ class Cells:
 
     def merge(self, other: "Cells") -> None:
         """Takes in another's rows."""
-        places = [self._code(group) for group in other.codes]
-        self._grow()
-        for place, code in zip(places, other.codes.values(), strict=True):
-            self.sums[:, :, place] += other.sums[:, :, code]
-            self.squares[:, place] += other.squares[:, code]
-            self.rows[place] += other.rows[code]
-            self.subjects[place].merge(other.subjects[code])
+        self._admit(other.codes)
+        for group in other.codes:
+            self._take(group, other)
 
     def ratio(self, group: str, metric: int) -> Ratio:
         """A metric of a group."""
@@ -147,9 +151,43 @@ class Cells:
         return Ratio(self.sums[0, metric, code], self.subjects[code].by_bucket(BUCKETS))
 
     def _code(self, group: str) -> int:
-        if group not in self.codes and len(self.codes) >= GROUPS_MAX:
-            group = OTHERS
-        return self.codes.setdefault(group, len(self.codes))
+        return self.codes[group if group in self.codes else OTHERS]
+
+    def _take(self, group: str, source: "Cells") -> None:
+        """Adds a group's sums to those of its place here."""
+        place, code = self._code(group), source.codes[group]
+        self.sums[:, :, place] += source.sums[:, :, code]
+        self.squares[:, place] += source.squares[:, code]
+        self.rows[place] += source.rows[code]
+        self.subjects[place].merge(source.subjects[code])
+
+    def _admit(self, groups: Iterable[str]) -> None:
+        """Makes room for groups; where they are too many, the last by lot lose theirs."""
+        named = dict.fromkeys((*self.codes, *groups))
+        if len(named.keys() - {OTHERS}) > GROUPS_MAX:
+            kept = nsmallest(GROUPS_MAX, named.keys() - {OTHERS}, key=_lot)
+            self._fold(self.codes.keys() - {*kept, OTHERS})
+            named = dict.fromkeys((*self.codes, *kept, OTHERS))
+        for group in named:
+            self.codes.setdefault(group, len(self.codes))
+        self._grow()
+
+    def _fold(self, groups: AbstractSet[str]) -> None:
+        """Puts groups in with the others."""
+        if not groups:
+            return
+        before = copy(self)
+        stay = [group for group in self.codes if group not in groups]
+        places = [self.codes[group] for group in stay]
+        self.codes = {group: code for code, group in enumerate(stay)}
+        self.sums = before.sums[:, :, places]
+        self.squares = before.squares[:, places]
+        self.rows = before.rows[places]
+        self.subjects = [before.subjects[place] for place in places]
+        self.codes.setdefault(OTHERS, len(self.codes))
+        self._grow()
+        for group in sorted(groups):
+            self._take(group, before)
 
     def _grow(self) -> None:
         more = len(self.codes) - self.rows.size
@@ -158,3 +196,8 @@ class Cells:
             self.squares = np.pad(self.squares, ((0, 0), (0, more)))
             self.rows = np.pad(self.rows, (0, more))
             self.subjects += [Subjects() for _ in range(more)]
+
+
+def _lot(group: str) -> tuple[int, str]:
+    """The same for a name wherever it is met, and no matter what it means."""
+    return crc32(group.encode()), group

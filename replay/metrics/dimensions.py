@@ -11,7 +11,7 @@ from policy.situation import Stage
 from replay.join import Interaction
 
 GROUPS_MAX = 500
-"""Of one dimension; what comes after them is one group."""
+"""Of one dimension; of more so many by lot, and the others are one group."""
 OTHERS = "(others)"
 ABSENT = "(absent)"
 SMALL = 20

@@ -4,12 +4,13 @@ import math
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decisionlog import Stage
@@ -20,7 +21,7 @@ from replay.join import Interaction, Joined, outcomes
 from replay.log_evaluation import p_target
 from replay.metrics import Kinds, MetricsPlan, MetricTable, default_segments, kinds_of, measure
 from replay.metrics.cells import BUCKETS, Cells, Ratio
-from replay.metrics.dimensions import segment
+from replay.metrics.dimensions import GROUPS_MAX, OTHERS, segment
 from replay.metrics.ranking import Place, gain, place_of, share_within
 from replay.metrics.words import cell_words, comparison_words, figure
 from replay.sample import Ints
@@ -267,6 +268,44 @@ def test_metrics_merge(lived: History) -> None:
         assert [(g.name, g.n, g.subjects) for g in groups] == [
             (g.name, g.n, g.subjects) for g in other.by[name]
         ]
+
+
+def counted(names: Sequence[str], first: int = 0) -> Cells:
+    """Cells of one metric that counts rows; every row has a subject of its own."""
+    cells = Cells(1)
+    for place in range(0, len(names), 64):
+        some = names[place : place + 64]
+        keys = np.arange(first + place, first + place + len(some), dtype=np.uint64)
+        cells.add(some, keys, np.ones((1, len(some))), np.ones((1, len(some))))
+    return cells
+
+
+def rows_of(cells: Cells) -> dict[str, tuple[float, ...]]:
+    """What was counted, by group: rows, sum, effective rows and subjects."""
+    return {
+        name: (
+            float(cells.rows[code]),
+            cells.ratio(name, 0).bottom,
+            cells.size(name, 0),
+            cells.subjects[code].count,
+        )
+        for name, code in cells.codes.items()
+    }
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.lists(st.integers(0, 4000), max_size=4))
+def test_too_many_groups_are_folded_alike_in_all_parts(seed: int, cuts: list[int]) -> None:
+    """A group that is named has all its rows, however a log is cut; the others are one."""
+    cities = [f"city {city}" for city in np.random.default_rng(seed).integers(900, size=4000)]
+    whole, parts = counted(cities), Cells(1)
+    for start, end in pairwise([0, *sorted(cuts), 4000]):
+        parts.merge(counted(cities[start:end], start))
+    assert rows_of(whole) == rows_of(parts)
+    assert len(whole.codes) == GROUPS_MAX + 1
+    for name, (rows, *others) in rows_of(whole).items():
+        kept = cities.count(name) if name != OTHERS else 4000 - whole.rows.sum() + rows
+        assert [rows, *others] == [pytest.approx(kept)] * 4
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=50), st.integers(1, 7))
