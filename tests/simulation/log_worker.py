@@ -54,8 +54,8 @@ ROOM_BYTES = 120_000
 CAP = 3
 CONTACTS_TRIED = 7
 """How many contacts are tried for a subject that may be erased."""
-EXPIRED_TOGETHER = 30
-"""Numbers whose decisions expire in one go."""
+KEPT = 50
+"""Numbers up to the newest whose decisions never expire: the writer is still at them."""
 ERASED_TOGETHER = 20
 """Subjects that are erased in one pass."""
 
@@ -187,9 +187,11 @@ def keep(directory: Path, _: int) -> None:
 
 
 def expire(store: Store) -> None:
-    """Let the oldest decisions go, and what refers to them."""
-    oldest = retention.oldest(store)
-    before = decision_id(time_ms(oldest) + EXPIRED_TOGETHER) if oldest else bytes(16)
+    """Let old decisions go, and what refers to them."""
+    with store.read() as transaction:
+        cursor = transaction.cursor(Table.DECISIONS)
+        newest = time_ms(cursor.key()) if cursor.last() else 0
+    before = decision_id(max(0, newest - KEPT))
     while retention.expire(store, before, rows=7):
         pass
     sweep = retention.Sweep(before, before)
