@@ -15,7 +15,7 @@ from decisionlog.codec import decode_request
 from decisionlog.contact_codec import decode_standing, encode_standing
 from decisionlog.contacts import Standing
 from decisionlog.errors import DamagedRecord, LogFull
-from decisionlog.ids import lower_bound
+from decisionlog.ids import lower_bound, time_ms
 from decisionlog.operations import is_gone
 from decisionlog.removal import (
     EXPIRED,
@@ -232,8 +232,14 @@ def _standing_left(key: bytes, value: bytes, sweep: Sweep) -> bytes | None:
         standing = decode_standing(key, value)
     except DamagedRecord:
         return value
+    since_ms = time_ms(sweep.before)
     left = Standing(
-        tuple(each for each in standing.contacts if each.decision_id >= sweep.before),
+        # One that was asked for a late send time outlives its decision: rules look at that time.
+        tuple(
+            each
+            for each in standing.contacts
+            if each.decision_id >= sweep.before or each.send_time_ms >= since_ms
+        ),
         tuple(each for each in standing.responses if each.decision_id >= sweep.before),
     )
     if left == standing:

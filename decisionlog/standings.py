@@ -191,9 +191,9 @@ def follow_reward(draft: Draft, reward: Reward) -> None:
     if reservation is None or contact is None:
         return
     subject = reservation.subject
-    response = Response(
-        reward.decision_id, reward.name, contact.offer, contact.channel, reward.occurred_at_ms
-    )
+    # What a caller's clock dates in the future is of now: no pause may last until then.
+    at_ms = min(reward.occurred_at_ms, reward.received_at_ms)
+    response = Response(reward.decision_id, reward.name, contact.offer, contact.channel, at_ms)
     standing = with_response(read_standing(draft, subject), response)
     draft.put(Table.STANDINGS, subject, encode_standing(subject, standing))
 

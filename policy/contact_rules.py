@@ -29,7 +29,7 @@ def reach_ms(catalog: Catalog) -> int:
     """How far back any rule or feature looks at decisions: what is younger must be kept.
 
     Rules look at send times, which come after the decisions by the length of the send windows at
-    most, unless a caller asks for a later one.
+    most; where a caller asked for a later one, its contact outlives the decision.
     """
     pauses_ms = [days_ms(rule.days) for rule in catalog.cool_downs]
     history_ms = days_ms(max(DAYS)) if catalog.history is not None else 0

@@ -12,7 +12,7 @@ from policy.standing import Response, Standing
 def cool_down_bars(catalog: Catalog, standing: Standing) -> Iterator[Bar]:
     """The bars of every cool-down.
 
-    They begin at once, even if a response is dated in the future: clocks differ, and a subject who
+    They begin at once, whenever a response occurred: processes' clocks differ, and a subject who
     has unsubscribed must not hear from us because of it.
     """
     for rule in catalog.cool_downs:

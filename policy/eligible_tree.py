@@ -14,7 +14,7 @@ from policy.request import Request
 from policy.send_times import TICK_MS, validity_mask, validity_ms, window_mask
 from policy.situation import ChannelNode, Grid, OfferNode, Tree
 from policy.standing import CATALOGS_MAX
-from policy.steps import Barred, Checks, is_listed
+from policy.steps import Barred, Checks, Listed
 
 TREES_MAX = 64
 """So many trees are kept; one of 10,000 offers takes 1 MiB."""
@@ -58,20 +58,20 @@ def eligible_tree(checks: Checks) -> Tree:
     shared, shape = _shared(catalog, masks), _shape(catalog)
     single = [one for one in barred if one.offers is not None]
     changed = dict(_changed(shape, masks, checks.windows, single))
-    is_listed = bool(request.eligible_offers or request.excluded_offers)
-    if not changed and not is_listed:
+    has_lists = bool(request.eligible_offers or request.excluded_offers)
+    if not changed and not has_lists:
         return shared.tree
     nodes = list(shared.nodes)
     for place, node in changed.items():
         nodes[place] = node
-    return tuple(filter(None, _listed(request, shape, nodes) if is_listed else nodes))
+    return tuple(filter(None, _listed(checks.listed_offers, shape, nodes) if has_lists else nodes))
 
 
 def _listed(
-    request: Request, shape: _Shape, nodes: list[OfferNode | None]
+    lists: Listed, shape: _Shape, nodes: list[OfferNode | None]
 ) -> Iterator[OfferNode | None]:
     """The nodes that the caller's lists allow."""
-    kept = set(request.eligible_offers or shape.places) - set(request.excluded_offers)
+    kept = (lists.eligible or shape.places.keys()) - lists.excluded
     return (nodes[place] for place in sorted(shape.places[name] for name in kept))
 
 
@@ -83,7 +83,7 @@ def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
         checks.windows.earliest_ms // TICK_MS * TICK_MS,
         # What is kept must be small: a caller may name thousands of consents and channels.
         request.granted_consents & _shape(catalog).consents,
-        _unlisted(request, _shape(catalog).order),
+        _unlisted(checks, _shape(catalog).order),
         request.critical,
     )
     if request.latest_ms is not None:
@@ -96,12 +96,11 @@ def _channel_masks(checks: Checks, barred: list[Barred]) -> Masks:
     return masks
 
 
-def _unlisted(request: Request, channels: tuple[str, ...]) -> tuple[str, ...]:
+def _unlisted(checks: Checks, channels: tuple[str, ...]) -> tuple[str, ...]:
     """The channels that the caller's lists close."""
-    lists = request.eligible_channels, request.excluded_channels
-    if not any(lists):
+    if not checks.request.eligible_channels and not checks.request.excluded_channels:
         return ()
-    return tuple(name for name in channels if not is_listed(name, *lists))
+    return tuple(name for name in channels if not checks.listed_channels.allows(name))
 
 
 @lru_cache(maxsize=4096)

@@ -97,6 +97,8 @@ def _read_chain(version: str, facts: Facts, directory: Path) -> Chain:
     weights = np.load(directory / WEIGHTS, allow_pickle=False)
     if weights.shape != (2, SIZE) or weights.dtype != np.float32:
         raise DamagedModelError(version, WEIGHTS)
+    if not np.isfinite(weights).all():  # nothing can be chosen by them
+        raise DamagedModelError(version, WEIGHTS)
     known = (facts.exploration, facts.scale, facts.interactions)
     return Chain(version, weights, *known, crosses=facts.crosses)
 

@@ -50,15 +50,26 @@ class Releases:
     def rollback(self) -> Rollout:
         """Makes the last champion before the present one the champion again.
 
+        Once more, it goes back further: what was rolled back does not come again by itself.
+
         Raises:
             InvalidRolloutError: if there was none.
         """
-        present = self.present()
-        before = (old.champion for old in self._registry.rollout_file.history())
-        champion = next((version for version in before if version != present.champion), None)
-        if champion is None:
+        self.present()
+        *_, champion, _ = ("", *self._line())
+        if not champion:
             raise InvalidRolloutError("there was no other champion to go back to")
         return self.promote(champion)
+
+    def _line(self) -> list[str]:
+        """The champions that led to the present one, which is the last: returns are undone."""
+        line: list[str] = []
+        for old in reversed(list(self._registry.rollout_file.history())):
+            if old.champion in line:
+                del line[line.index(old.champion) + 1 :]
+            else:
+                line.append(old.champion)
+        return line
 
     def set_arms(self, arms: tuple[ArmShare, ...], expected_sequence: int) -> Rollout:
         """Replaces the arms.

@@ -6,6 +6,7 @@ them fast for all offers at once; `policy.suppressions` walks them one by one to
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from policy.bars import Bar
@@ -33,6 +34,19 @@ class Barred(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What a caller's lists allow, which may have thousands of names."""
+
+    eligible: frozenset[str]
+    """Nothing else is allowed, unless this is empty."""
+    excluded: frozenset[str]
+
+    def allows(self, name: str) -> bool:
+        """Whether a name is allowed."""
+        return (not self.eligible or name in self.eligible) and name not in self.excluded
+
+
+@dataclass(frozen=True)
 class Checks:
     """A request with all that its rules depend on."""
 
@@ -40,6 +54,18 @@ class Checks:
     catalog: Catalog
     windows: Grid
     barred: tuple[Barred, ...] = ()
+
+    @cached_property
+    def listed_offers(self) -> Listed:
+        """The offers of the caller's lists."""
+        request = self.request
+        return Listed(frozenset(request.eligible_offers), frozenset(request.excluded_offers))
+
+    @cached_property
+    def listed_channels(self) -> Listed:
+        """The channels of the caller's lists."""
+        request = self.request
+        return Listed(frozenset(request.eligible_channels), frozenset(request.excluded_channels))
 
     @property
     def every(self) -> int:
@@ -49,7 +75,7 @@ class Checks:
     def of_channel(self, name: str) -> list[Step]:
         """What the rules of a channel leave, whatever is offered there."""
         request, channel = self.request, self.catalog.channels[name]
-        wanted = is_listed(name, request.eligible_channels, request.excluded_channels)
+        wanted = self.listed_channels.allows(name)
         granted = channel.consent is None or channel.consent in request.granted_consents
         return [
             (Reason.CALLER, self.every if wanted else 0),
@@ -64,8 +90,8 @@ class Checks:
 
     def of_offer(self, name: str) -> list[Step]:
         """What the rules of an offer leave, wherever it is sent."""
-        request, offer = self.request, self.catalog.offers[name]
-        wanted = is_listed(name, request.eligible_offers, request.excluded_offers)
+        offer = self.catalog.offers[name]
+        wanted = self.listed_offers.allows(name)
         return [
             (Reason.CALLER, self.every if wanted else 0),
             (
@@ -131,11 +157,6 @@ def barred_windows(bars: Iterable[Bar], windows: Grid) -> tuple[Barred, ...]:
     return tuple(
         Barred(reason, mask, offers, channels) for (reason, offers, channels), mask in found.items()
     )
-
-
-def is_listed(name: str, eligible: tuple[str, ...], excluded: tuple[str, ...]) -> bool:
-    """Whether the caller's lists allow a name."""
-    return (not eligible or name in eligible) and name not in excluded
 
 
 def _rank(step: Step) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from policy.catalog import NO_SEND
 from policy.reasons import BYPASSABLE, ORDER, Reason, Suppression
-from policy.steps import Checks, Step, is_listed
+from policy.steps import Checks, Step
 
 
 def suppressions(checks: Checks) -> Iterator[Suppression]:
@@ -15,8 +15,7 @@ def suppressions(checks: Checks) -> Iterator[Suppression]:
     open_ = {name: steps for name, steps in channels.items() if not closed[name]}
     for name in checks.catalog.offers:
         yield from _of_offer(checks, name, open_)
-    lists = checks.request.eligible_offers, checks.request.excluded_offers
-    if checks.catalog.no_send is not None and not is_listed(NO_SEND, *lists):
+    if checks.catalog.no_send is not None and not checks.listed_offers.allows(NO_SEND):
         yield Suppression(NO_SEND, "", Reason.CALLER)
 
 

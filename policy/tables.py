@@ -104,7 +104,7 @@ class Scorer:
             out,
         )
         whole = walk(*arguments)
-        if whole[0] == DIVERGED and not path:
+        if whole[0] == DIVERGED:
             raise DivergedModelError
         return whole, out
 

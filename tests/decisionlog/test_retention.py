@@ -156,6 +156,20 @@ def test_contacts_count_until_their_decision_expires(tmp_path: Path) -> None:
         assert rows(log.store)[Table.STANDINGS] == 1
 
 
+def test_a_contact_sent_much_later_outlives_its_decision(tmp_path: Path) -> None:
+    """Rules look at send times: one that lies ahead goes on counting when its decision expires."""
+    with opened(tmp_path) as log:
+        soon, later = proposal(1), proposal(2)
+        assert later.contact is not None
+        log.record([soon, replace(later, contact=replace(later.contact, send_time_ms=9))])
+        expired(log, 5)
+        retention.sweep_standings(log.store, b"", retention.sweep_of(5, 0))
+        (left,) = log.standing(DECISION.subject).contacts
+        assert left.send_time_ms == 9
+        retention.sweep_standings(log.store, b"", retention.sweep_of(10, 0))
+        assert log.standing(DECISION.subject) == Standing()
+
+
 def test_the_file_stays_as_large_as_it_was(tmp_path: Path) -> None:
     """Over thirty days of traffic, of which four are kept, the file stops growing."""
     sizes = []

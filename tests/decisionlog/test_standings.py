@@ -323,6 +323,15 @@ def test_rewards_that_are_listened_to_become_responses(log: DecisionLog) -> None
     assert log.standing(SUBJECT).responses == (heard,)
 
 
+def test_a_response_is_never_of_the_future(log: DecisionLog) -> None:
+    """A caller's clock that is years ahead must not hold a pause open for years."""
+    log.record([proposal(1)])
+    ahead = replace(click(1), occurred_at_ms=REWARD.received_at_ms + 10**12)
+    assert log.report_rewards([ahead], CLICKS) == [ACCEPTED]
+    (heard,) = log.standing(SUBJECT).responses
+    assert heard.occurred_at_ms == ahead.received_at_ms
+
+
 def test_responses_outlive_the_release_of_their_contact(log: DecisionLog) -> None:
     """Who unsubscribes is heard, also where the message is said to have failed."""
     log.record([proposal(1)])

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.special import ndtr
 
+from policy.chain import Chain, Scale
+from policy.choice import action_probability, choose, path_pmfs, stage_pmf
 from policy.errors import DivergedModelError
 from policy.exploration import ERROR_SCALE_MIN, FLOOR_MIN, GAMMA_SCALE_MAX, Exploration, Name
 from policy.scores import FloatArray, Scores
+from policy.vw import SIZE
+from tests.shop import situation
 
 KINDS: list[Name] = ["matching", "squarecb", "epsilon", "softmax", "greedy"]
 SUM_TOLERANCE = 1e-9
@@ -266,3 +270,18 @@ def test_a_floor_that_vanishes_in_rounding_is_refused() -> None:
         Exploration(floor=FLOOR_MIN / 2)
     exploration = Exploration(name="greedy", floor=FLOOR_MIN)
     assert pmf(exploration, [(1.0, 1.0)] + [(0.0, 1.0)] * 9_999).min() > 2.0**-53
+
+
+@pytest.mark.parametrize("hostile", [math.nan, math.inf, -math.inf])
+def test_a_chain_that_has_diverged_tells_no_probability(hostile: float) -> None:
+    """Neither of a choice nor of a path that is given, as in an evaluation."""
+    table = np.full((2, SIZE), hostile, dtype=np.float32)
+    chain, found = Chain("chain-x", table, Exploration(), Scale(0.0, 1.0), 100), situation("x")
+    for asked in (
+        lambda: choose(chain, found, 1),
+        lambda: path_pmfs(chain, found, (0, 0, 0)),
+        lambda: action_probability(chain, found, (0, 0, 0)),
+        lambda: stage_pmf(chain, found, (0,)),
+    ):
+        with pytest.raises(DivergedModelError):
+            asked()

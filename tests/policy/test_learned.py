@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.best_so_far import BestSoFar
+from policy.chain import Scale
 from policy.errors import DamagedModelError
 from policy.exploration import Exploration
-from policy.learned import TALLIES, Kind, facts_of, is_learned, read, write
+from policy.learned import TALLIES, WEIGHTS, Facts, Kind, facts_of, is_learned, read, write
 from policy.learning import Student
 from policy.registry import Registry, Training
 from policy.situation import Situation
+from policy.vw import SIZE
 from replay.simulator.cases import cases
 from tests.policy.conformance import assert_conforms, paths, stages
 from tests.policy.situations import situations
@@ -143,3 +145,11 @@ def test_a_file_that_is_no_tallies_is_damage(tmp_path: Path, text: str) -> None:
     (tmp_path / TALLIES).write_text(text, encoding="utf-8")
     with pytest.raises(DamagedModelError):
         read(Kind.BEST_SO_FAR, "best_so_far-x", facts_of(policy), tmp_path)
+
+
+def test_a_model_that_has_diverged_is_never_loaded(tmp_path: Path) -> None:
+    """Its weights are what was registered, but no choice can be made by them."""
+    weights = np.full((2, SIZE), np.nan, dtype=np.float32)
+    np.save(tmp_path / WEIGHTS, weights)
+    with pytest.raises(DamagedModelError):
+        read(Kind.CHAIN, "chain-x", Facts(Exploration(), Scale(0.0, 1.0), 7), tmp_path)

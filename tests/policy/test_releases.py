@@ -105,6 +105,18 @@ def test_rollback_goes_to_the_champion_before(releases: Releases) -> None:
     assert rollout.catalog == parse_catalog(WIDER).version
 
 
+def test_rolling_back_again_goes_back_further(releases: Releases) -> None:
+    """What was rolled back for good reason does not come again by itself."""
+    releases.publish(MINIMAL)
+    releases.promote("fixed/a")
+    releases.promote("fixed/a/email")
+    assert [releases.rollback().champion for _ in range(2)] == ["fixed/a", "uniform"]
+    with pytest.raises(InvalidRolloutError, match="no other champion"):
+        releases.rollback()
+    releases.promote("fixed/a/email")
+    assert releases.rollback().champion == "uniform"
+
+
 def test_there_may_be_nothing_to_go_back_to(releases: Releases) -> None:
     """Before anything, and with one champion ever, rollback says so."""
     with pytest.raises(InvalidRolloutError, match="nothing is in force"):
