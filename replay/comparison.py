@@ -1,5 +1,6 @@
 """What is said of a policy against another one, alone and as one of several comparisons."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,20 @@ def standing_of(difference: Estimate) -> Standing:
     if low > 0:
         return Standing.BETTER
     return Standing.WORSE if high < 0 else Standing.UNCLEAR
+
+
+def apart(one: Estimate, other: Estimate) -> Estimate:
+    """One value minus another one of other rows, whose errors have nothing to do with each other.
+
+    Squared distances to the ends of both intervals that face each other add up (MOVER: Zou and
+    Donner 2008, "Construction of confidence limits about effect measures: a general approach",
+    Statistics in Medicine 27), so that lopsided intervals give a lopsided one, at their level.
+    Where the same subjects had a part in both it is too wide rather than too narrow.
+    """
+    value = one.value - other.value
+    below = math.hypot(one.value - one.interval[0], other.interval[1] - other.value)
+    above = math.hypot(one.interval[1] - one.value, other.value - other.interval[0])
+    return Estimate(value, (value - below, value + above), "difference of independent estimates")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from replay.comparison import Standing, apart, standing_of
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.histogram import Bins
 from replay.metrics.results import MetricTable
@@ -60,10 +61,14 @@ class Prediction:
     realised: Estimate
 
     @property
+    def difference(self) -> Estimate:
+        """Realised minus predicted; both were estimated, and either may be off."""
+        return apart(self.realised, self.predicted)
+
+    @property
     def kept(self) -> bool:
-        """Whether the realised value lies in the interval that was predicted."""
-        low, high = self.predicted.interval
-        return low <= self.realised.value <= high
+        """Whether the two differ by no more than their errors allow."""
+        return standing_of(self.difference) is Standing.UNCLEAR
 
 
 @dataclass(frozen=True, slots=True)

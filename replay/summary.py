@@ -129,7 +129,9 @@ def report_facts(data: ReportData) -> dict[str, Any]:
     """What a report says, for programs."""
     facts: dict[str, Any] = {"headlines": list(data.headlines)}
     if data.prediction is not None:
-        facts["prediction"] = asdict(data.prediction)
+        found = data.prediction
+        more = {"difference": asdict(found.difference), "kept": found.kept}
+        facts["prediction"] = {**asdict(found), **more}
     if data.ledger is not None:
         counts = {name.replace(" ", "_"): count for name, count in data.ledger.counts.items()}
         facts["ledger"] = {**counts, "balanced": data.ledger.balanced}
@@ -192,7 +194,7 @@ def _headlines(data: ReportData, formats: Formats) -> Iterator[str]:
         kept = "as predicted" if data.prediction.kept else "not as predicted"
         yield (
             f"{data.prediction.policy} was expected to earn {formats.interval(predicted)} "
-            f"and earned {formats.value(realised)}, {kept}."
+            f"and earned {formats.value(realised)} ({formats.interval(realised)}), {kept}."
         )
     if data.verify is not None and data.verify.mismatched:
         yield f"{data.verify.mismatched:,} decisions cannot be recomputed: trust none of this."

@@ -143,18 +143,20 @@ def test_what_was_found_is_there(page: str) -> None:
     text = Outline(page).text
     for sentence in report_data().headlines:
         assert sentence in text
-    for found in ("18.38%", "17.71% to 19.05%", "+3.70 pp", "inside", "balanced", "Joined 4,502"):
+    for found in ("18.38%", "17.71% to 19.05%", "+3.70 pp", "balanced", "Joined 4,502"):
         assert found in text
+    assert "−0.17 pp (−1.01 to +0.67 pp" in text
+    assert "no more than chance allows" in text
     assert "20 November 2026, 14:05 UTC" in text
 
 
 def test_it_says_when_a_prediction_failed() -> None:
-    """A realised value outside the predicted interval is said to be outside."""
+    """A realised value that differs beyond both errors is said to."""
     data = report_data()
     assert data.prediction is not None
     missed = replace(data.prediction, realised=estimate(0.15, 0.001))
     text = Outline(render_report(replace(data, prediction=missed))).text
-    assert "lies outside the predicted interval" in text
+    assert ": more than chance allows" in text
 
 
 def test_a_mismatch_is_shown() -> None:
