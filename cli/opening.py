@@ -112,7 +112,7 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
     """The interactions of a log, read only: a server may go on writing to it."""
     registry = Registry(data_dir)
     with log(data_dir) as opened:
-        yield Source(
+        found = Source(
             opened,
             registry,
             _catalog(registry, scope.catalog_file),
@@ -122,6 +122,16 @@ def source(data_dir: Path, scope: Scope) -> Iterator[Source]:
             made_by=scope.made_by,
             open_log=opener(data_dir),
         )
+        try:
+            yield found
+        finally:
+            if found.damaged:
+                warn_of_damage(f"{len(found.damaged):,} decisions are left out")
+
+
+def warn_of_damage(effect: str) -> None:
+    """Says that records are damaged, and what that did to a command that went on without them."""
+    warn(f"damaged records in the log (`sendwise check-log` names them): {effect}")
 
 
 def bound(moment: datetime | None) -> bytes | None:

@@ -62,6 +62,8 @@ class Left(StrEnum):
     """Its subject is kept from all sending."""
     UNUSABLE_REWARD = "unusable_reward"
     """Its weighted reward is beyond what can be learned and summed."""
+    DAMAGED = "damaged"
+    """It cannot be read, or a report on it cannot."""
 
 
 @dataclass(frozen=True, slots=True)

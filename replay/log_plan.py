@@ -241,7 +241,7 @@ def conclude(source: Source, found: LogReading, level: float) -> LogEvaluation:
     policies = {
         name: with_log(one.result(level, comparisons), log) for name, one in found.policies.items()
     }
-    return LogEvaluation(policies, found.left, log, model)
+    return LogEvaluation(policies, found.left + source.left_damaged, log, model)
 
 
 def with_log(found: PolicyEvaluation, log: LogFindings) -> PolicyEvaluation:

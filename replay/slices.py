@@ -70,6 +70,7 @@ def read_log(
                 found.merge(_read_here(source, read, stretch, advance))
                 continue
             found.merge(cast("Found", part.found))
+            source.damaged.update(part.damaged)
             advance(part.decisions)
     return found
 
@@ -80,6 +81,7 @@ class _Part(Generic[Found]):
 
     found: Found
     decisions: int
+    damaged: frozenset[bytes]
 
 
 def _read_here(source: Source, read: Read[Found], stretch: Stretch, advance: OnProgress) -> Found:
@@ -133,4 +135,4 @@ def _read_there(stretch: Stretch) -> _Part[Any] | None:
         found = _read_here(_Worker.source, _Worker.read, stretch, count)
     except Exception:  # noqa: BLE001 - the first process meets it again, and raises it
         return None
-    return _Part(found, decisions)
+    return _Part(found, decisions, frozenset(_Worker.source.damaged))

@@ -26,9 +26,14 @@ def known_at(logged: Iterable[LoggedDecision], as_of_ms: int) -> Iterator[Logged
         yield one if max(came, default=as_of_ms) <= as_of_ms else _as_known(one, as_of_ms)
 
 
+def is_known_at(report: Delivery | Reward, as_of_ms: int) -> bool:
+    """Whether a report had been received by a moment."""
+    return report.received_at_ms <= as_of_ms
+
+
 def _as_known(one: LoggedDecision, as_of_ms: int) -> LoggedDecision:
     return replace(
         one,
-        deliveries=tuple(each for each in one.deliveries if each.received_at_ms <= as_of_ms),
-        rewards=tuple(each for each in one.rewards if each.received_at_ms <= as_of_ms),
+        deliveries=tuple(each for each in one.deliveries if is_known_at(each, as_of_ms)),
+        rewards=tuple(each for each in one.rewards if is_known_at(each, as_of_ms)),
     )

@@ -1,19 +1,21 @@
 """What replay reads: the interactions of one log under one catalog, as of one moment."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from decisionlog import DecisionLog, LoggedDecision
+from decisionlog import DamagedRecord, DecisionLog, Delivery, LoggedDecision, Reward
+from decisionlog.erasure import tombstones
+from decisionlog.tables import ID_BYTES
 from policy.catalog import Catalog
 from policy.learned import is_learned
 from policy.registry import Registry
 from replay.join import Interaction, Joined, Left, join, outcomes
 from replay.log_evaluation import Target
 from replay.own_policy import OwnPolicy, is_own
-from replay.snapshot import end_of, known_at
+from replay.snapshot import end_of, is_known_at, known_at
 from replay.train import is_fresh
 from replay.verify import Sought
 
@@ -45,7 +47,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The interactions of a log; reading them again gives the same ones."""
+    """The interactions of a log; reading them again gives the same ones.
+
+    Left out are decisions of subjects that are being erased, and decisions on which a record is
+    damaged: without one of its rewards, say, a decision would be worth something else.
+    """
 
     log: DecisionLog
     registry: Registry
@@ -62,6 +68,8 @@ class Source:
     """Only decisions of this policy version; None: of all."""
     left: Counter[Left] = field(default_factory=Counter)
     """Decisions of the last reading that are no interactions, by why."""
+    damaged: set[bytes] = field(default_factory=set)
+    """Ids of the decisions on which a damaged record was met, in any reading."""
     open_log: Callable[[], DecisionLog] | None = None
     """Opens the same log in another process; None where only this one may read it."""
 
@@ -93,9 +101,15 @@ class Source:
     ) -> Iterator[Interaction]:
         """Reads the log; `on_progress` is called with the decisions read since the last call."""
         self.left.clear()
-        logged = self._seen(self._scan(on_progress))
+        logged = self._read(self.start, self.end, on_progress or (lambda _: None))
         rule, catalogs = self.catalog.reward, self.registry.catalog
         yield from join(logged, rule, catalogs, self.as_of_ms, self.left)
+        self.left.update(self.left_damaged)
+
+    @property
+    def left_damaged(self) -> Counter[Left]:
+        """Decisions that were left out since something on them is damaged; of none, nothing."""
+        return Counter({Left.DAMAGED: len(self.damaged)} if self.damaged else {})
 
     def stretches(self, size: int) -> list[tuple[bytes, bytes | None]]:
         """First id, and first one left out, of stretches of so many decisions."""
@@ -105,19 +119,32 @@ class Source:
 
     def outcomes(self, start: bytes, until: bytes | None) -> Iterator[Joined]:
         """Reads one stretch: every decision, with what became of it."""
-        logged = self._seen(self.log.scan(start=start, until=until))
+        logged = self._read(start, until, lambda _: None)
         yield from outcomes(logged, self.catalog.reward, self.registry.catalog, self.as_of_ms)
 
-    def _scan(self, on_progress: Callable[[int], None] | None) -> Iterator[LoggedDecision]:
-        for logged in self.log.scan(start=self.start, until=self.end):
-            if on_progress:
-                on_progress(1)
-            yield logged
-
-    def _seen(self, logged: Iterable[LoggedDecision]) -> Iterator[LoggedDecision]:
-        for one in known_at(logged, self.as_of_ms):
-            if self.made_by in {None, one.decision.policy_version}:
+    def orphans(self, start: bytes, until: bytes | None) -> Iterator[Delivery | Reward]:
+        """Reads one stretch: the deliveries, then the rewards, whose decision the log lacks."""
+        for one in self.log.orphans(start=start, until=until, on_damage=self._note):
+            if is_known_at(one, self.as_of_ms):
                 yield one
+
+    def _read(
+        self, start: bytes, until: bytes | None, advance: Callable[[int], None]
+    ) -> Iterator[LoggedDecision]:
+        erased = {one.subject: one for one in tombstones(self.log.store) if not one.is_complete}
+        scan = self.log.scan(start=start, until=until, on_damage=self._note)
+        for one in known_at(scan, self.as_of_ms):
+            advance(1)
+            decision = one.decision
+            # What was decided after the erasure had been asked for stays.
+            tomb = erased.get(decision.subject)
+            is_erased = tomb is not None and tomb.covers(decision.subject, decision.decision_id)
+            is_sought = self.made_by in {None, decision.policy_version}
+            if is_sought and not is_erased and decision.decision_id not in self.damaged:
+                yield one
+
+    def _note(self, damage: DamagedRecord) -> None:
+        self.damaged.add(damage.key[:ID_BYTES])
 
     def target(self, version: str) -> Target:
         """A policy by its version, to be evaluated on what it has not learned from.

@@ -188,21 +188,14 @@ class _Export:
                 for table, schema in self._tables().items()
             }
             for joined in self._source.outcomes(start, until):
-                if not self._is_being_erased(joined):
-                    self._add(joined, writers)
+                self._add(joined, writers)
                 self._advance(1)
-            for orphan in self._source.log.orphans(start=start, until=until):
+            for orphan in self._source.orphans(start, until):
                 if isinstance(orphan, Delivery):
                     writers["deliveries"].add(delivery_row(orphan, None))
                 else:
                     writers["rewards"].add(reward_row(orphan, None))
         return {table: writer.count for table, writer in writers.items()}
-
-    def _is_being_erased(self, joined: Joined) -> bool:
-        """Whether an erasure is under way; after it, what is still there was decided afresh."""
-        decision = joined.logged.decision
-        tomb = self._tombs.get(decision.subject)
-        return tomb is not None and not tomb.is_complete and decision.decision_id < tomb.through
 
     def _add(self, joined: Joined, writers: dict[str, TableWriter]) -> None:
         logged, subject = joined.logged, joined.logged.decision.subject

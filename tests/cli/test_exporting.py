@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from decisionlog import DecisionLog
+from decisionlog.tables import Table
 from tests.cli.conftest import AS_OF, DECISIONS, Sendwise
 
 
@@ -32,6 +34,24 @@ def test_lines_are_exported(sendwise: Sendwise, data: Path, tmp_path: Path) -> N
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.endswith(f"{DECISIONS} lines\n")
     assert len(file.read_text().splitlines()) == DECISIONS
+
+
+def test_damage_is_told(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
+    """A damaged record is left out, and a warning says where to look."""
+    with DecisionLog.open(data, keys=None) as log:
+        decision_id = next(log.scan()).decision.decision_id
+        with log.store.write() as transaction:
+            transaction.put(Table.DECISIONS, decision_id, b"rubbish")
+    tables, lines = tmp_path / "tables", tmp_path / "lines.json"
+    options = ("--data", data, "--as-of", AS_OF)
+    ended = sendwise("export", "--parquet", tables, "--dsjson", lines, *options)
+    assert ended.code == 0
+    assert "`sendwise check-log` names them" in ended.err
+    assert "1 decisions are left out" in ended.err
+    assert len(lines.read_text().splitlines()) == DECISIONS - 1
+    evaluated = sendwise("evaluate", "--policy", "uniform", *options, "--format", "json")
+    assert evaluated.json["left_out"] == {"damaged": 1}
+    assert "check-log" in evaluated.err
 
 
 @pytest.mark.usefixtures("tmp_path")

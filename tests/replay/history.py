@@ -109,6 +109,15 @@ class History:
             for decision in decisions:
                 transaction.put(Table.DECISIONS, decision.decision_id, encode_decision(decision))
 
+    def damage(self, table: Table, decision_id: bytes) -> None:
+        """Spoils the first row of a table about a decision, as a bad disk might."""
+        with self.log._store.write() as transaction:
+            cursor = transaction.cursor(table)
+            assert cursor.set_range(decision_id)
+            key = cursor.key()
+            assert key.startswith(decision_id)
+            transaction.put(table, key, b"\1garbage")
+
     def delete(self, table: Table, key: bytes) -> None:
         """Removes a row behind the log's back."""
         with self.log._store.write() as transaction:

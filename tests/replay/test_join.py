@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward
+from decisionlog import Decision, Delivery, DeliveryStatus, LoggedDecision, Reward, Tombstone
+from decisionlog.tables import Table
+from decisionlog.tombstones import encode_tombstone
 from policy.catalog import Reward as RewardRule
 from policy.situation import Stage
 from replay.join import (
@@ -168,6 +170,36 @@ def test_immature_decisions_wait(past: History) -> None:
     closes_ms = decision.decided_at_ms + 14 * DAY_MS
     assert read(past, closes_ms - 1) == ([], Counter({Left.IMMATURE: 1}))
     assert read(past, closes_ms) == ([decision], Counter())
+
+
+@pytest.mark.parametrize("table", [Table.DECISIONS, Table.DELIVERIES, Table.REWARDS])
+def test_damaged_decisions_are_left_out(past: History, table: Table) -> None:
+    """One on which any record cannot be read is counted once, in each reading; no other is lost."""
+    decisions = [past.decide() for _ in range(4)]
+    for decision in decisions:
+        past.deliver(decision)
+        past.reward(decision)
+        past.reward(decision)
+    past.damage(table, decisions[1].decision_id)
+    source, kept = past.source(), [decisions[place] for place in (0, 2, 3)]
+    for _ in range(2):
+        assert [one.decision for one in source.interactions()] == kept
+        assert source.left == Counter({Left.DAMAGED: 1})
+    assert source.damaged == {decisions[1].decision_id}
+
+
+def test_subjects_being_erased_are_left_out(past: History) -> None:
+    """From when it is asked for, though the records are still there; who starts afresh is in."""
+    decisions = [past.decide(subject) for subject in ("alice", "bob")]
+    through = decisions[1].decision_id
+    tombstone = Tombstone(decisions[0].subject, past.clock.now_ms, through)
+    with past.log._store.write() as transaction:
+        transaction.put(Table.TOMBSTONES, tombstone.subject, encode_tombstone(tombstone))
+    past.clock.now_ms += 1000
+    decisions.append(past.decide("alice"))
+    for decision in decisions:
+        past.deliver(decision)
+    assert read(past) == (decisions[1:], Counter())
 
 
 def test_an_interaction_has_the_situation_of_its_choice(past: History) -> None:

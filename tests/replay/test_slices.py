@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from decisionlog import DamagedRecord, DecisionLog
+from decisionlog import DecisionLog
 from decisionlog.tables import Table
 from replay import slices
 from replay.estimate import Estimate
+from replay.join import Left
 from replay.log_evaluation import LOGGING
 from replay.log_plan import EvaluationPlan, evaluate_source
 from replay.simulator.errors import UnusableLearnerError
@@ -77,16 +78,27 @@ def test_stretches_change_no_estimate(lived: History) -> None:
     assert found.left == source.left
 
 
+@pytest.mark.usefixtures("short", "ours")
+def test_errors_of_other_processes_arrive(lived: History) -> None:
+    """What a policy raises ends the evaluation with its own error, as if there were one process."""
+    for processes in (1, 2):
+        with pytest.raises(UnusableLearnerError):
+            evaluate_source(shared(lived), ("ours_to_evaluate:Raising",), processes=processes)
+
+
 @pytest.mark.usefixtures("short")
-def test_errors_of_other_processes_arrive(tmp_path: Path) -> None:
-    """A damaged record stops the evaluation with its own error, as if there were one process."""
+def test_damage_is_counted_in_any_number_of_processes(tmp_path: Path) -> None:
+    """A decision with a damaged record is left out and counted, and harms no other."""
     with history(tmp_path / "data", WORLD) as past:
         decisions = live(past, 200)
-        with past.log._store.write() as transaction:
-            transaction.put(Table.DECISIONS, decisions[150].decision_id, b"rubbish")
+        past.damage(Table.DECISIONS, decisions[150].decision_id)
+        past.damage(Table.DELIVERIES, decisions[20].decision_id)
         for processes in (1, 2):
-            with pytest.raises(DamagedRecord):
-                evaluate_source(shared(past), ("uniform",), processes=processes)
+            source = shared(past)
+            found = evaluate_source(source, ("uniform",), processes=processes)
+            assert found.left == {Left.DAMAGED: 2}
+            assert found.policies[LOGGING].result.n == len(decisions) - 2
+            assert source.damaged == {decisions[place].decision_id for place in (20, 150)}
 
 
 @pytest.mark.usefixtures("short", "ours")
