@@ -146,7 +146,8 @@ class DecisionLog(LogReader):
         """Do as `record`, but return at once.
 
         Returns:
-            A ticket, answered when the decisions are on disk.
+            A ticket. Its `result` is that of `record`, and they are on disk once it has returned,
+            not before somebody waits for it.
         """
         operation = RecordDecisions([new_or_refused(each) for each in proposals])
         return self._submit(operation, len(proposals))
