@@ -1,11 +1,13 @@
 """`sendwise train`, `models`, `promote`, `rollback`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cli.intervals import Interval, Level, MaxWeight, RewardBounds, interval_settings
 from cli.opening import Scope, buried, now, record_act, releases, source
 from cli.options import (
     DEFAULT_DATA_DIR,
@@ -25,8 +27,10 @@ from decisionlog.tombstones import erased_until_ms
 from policy.learned import Kind
 from policy.registry import Manifest, Registry
 from policy.rollout import Rollout
-from replay.estimate import optional_json
-from replay.gate import gate
+from replay.estimate import DEFAULT_LEVEL, optional_json
+from replay.gate import GateResult, gate
+from replay.intervals.quantiles import check_level
+from replay.intervals.settings import Method
 from replay.predictions import Predictions
 from replay.train import train as train_chain
 
@@ -121,16 +125,24 @@ def promote(  # noqa: PLR0913 - one parameter an option
     data: DataDir = DEFAULT_DATA_DIR,
     catalog: CatalogFile = None,
     as_of: AsOf = None,
+    interval: Interval = Method.SKEW,
+    level: Level = DEFAULT_LEVEL,
+    bounds: RewardBounds = None,
+    max_weight: MaxWeight = None,
     force: Annotated[bool, typer.Option("--force", help="Promote without the gate.")] = False,
     form: OutputFormat = Format.TEXT,
 ) -> None:
     """Make a policy the champion if it beats the present one.
 
-    Better by the log and beyond luck: the whole interval of the difference lies above 0.
+    Better by the log and beyond luck: the whole interval of the difference lies above 0. With
+    --interval sequence and --bounds the gate may be tried again and again while the log grows.
     """
+    check_level(level)
+    intervals = interval_settings(interval, clustered=True, bounds=bounds, max_weight=max_weight)
     facts: dict[str, Any] = {"version": version, "forced": force}
     if not force:
-        facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), form)
+        ask = partial(gate, intervals=intervals, level=level)
+        facts["gate"] = _pass_gate(version, data, Scope(catalog, as_of), ask, form)
     rollout = releases(data).promote(version)
     _note(data, rollout, by="promote --force" if force else "promote")
     facts["rollout"] = rollout.model_dump(mode="json", by_alias=True)
@@ -150,11 +162,13 @@ def _note(data: Path, rollout: Rollout, *, by: str) -> None:
     record_act(data, AuditKind.ROLLOUT, command=by, **facts)
 
 
-def _pass_gate(version: str, data: Path, scope: Scope, form: Format) -> Mapping[str, Any]:
+def _pass_gate(
+    version: str, data: Path, scope: Scope, ask: Callable[..., GateResult], form: Format
+) -> Mapping[str, Any]:
     """What the gate found; ends the command if the candidate does not pass."""
     champion = releases(data).present().champion
     with source(data, scope) as found, progress("Comparing", found.size) as advance:
-        result = gate(found, version, champion, on_progress=advance)
+        result = ask(found, version, champion, on_progress=advance)
     if result.forecast is not None:
         Predictions(data).write(version, result.forecast)
     facts = {

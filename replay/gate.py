@@ -8,6 +8,7 @@ from replay.checks import LogChecks, LogFindings
 from replay.errors import NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.evaluation import Evaluation, EvaluationResult
+from replay.intervals.settings import IntervalSettings
 from replay.join import Joined
 from replay.log_evaluation import (
     LOG_INTERVALS,
@@ -56,11 +57,11 @@ class GateResult:
 class GateReading:
     """What was found in some decisions; see `replay.slices.Reading`."""
 
-    def __init__(self, rule: RewardRule) -> None:
+    def __init__(self, rule: RewardRule, intervals: IntervalSettings = LOG_INTERVALS) -> None:
         self.checks = LogChecks(rule)
         self.candidate = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
         self.champion = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
-        self.paired = make_paired(PAIRED_FORM, LOG_INTERVALS)
+        self.paired = make_paired(PAIRED_FORM, intervals)
         self.own = 0
 
     def add(self, chunk: Sequence[Joined], candidate: Target, champion: Target) -> None:
@@ -85,10 +86,10 @@ class GateReading:
         self.paired.merge(other.paired)
         self.own += other.own
 
-    def difference(self) -> Estimate | None:
+    def difference(self, level: float) -> Estimate | None:
         """Candidate minus champion; None if there can be none."""
         try:
-            return self.paired.estimate(DEFAULT_LEVEL)
+            return self.paired.estimate(level)
         except NoEstimateError:
             return None
 
@@ -99,13 +100,15 @@ class GatePlan:
 
     candidate: str
     champion: str
+    intervals: IntervalSettings = LOG_INTERVALS
+    """Of the difference."""
 
     def prepare(self, source: Source) -> Callable[[Iterable[Joined]], GateReading]:
         """Loads the policies."""
         candidate, champion = source.target(self.candidate), source.target(self.champion)
 
         def read(joined: Iterable[Joined]) -> GateReading:
-            found = GateReading(source.catalog.reward)
+            found = GateReading(source.catalog.reward, self.intervals)
             for chunk in chunks(joined):
                 found.add(chunk, candidate, champion)
             return found
@@ -113,11 +116,13 @@ class GatePlan:
         return read
 
 
-def gate(
+def gate(  # noqa: PLR0913 - what a gate depends on
     source: Source,
     candidate: str,
     champion: str,
     *,
+    intervals: IntervalSettings = LOG_INTERVALS,
+    level: float = DEFAULT_LEVEL,
     processes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> GateResult:
@@ -127,24 +132,28 @@ def gate(
         source: the log.
         candidate: version of the one that would be promoted.
         champion: version of the one that it would replace.
+        intervals: of the difference; by `Method.SEQUENCE` the gate may be tried again and again
+            while the log grows.
+        level: of that interval.
         processes: the most to use; None: one a core. The result is the same for any number.
         on_progress: called with the decisions read since the last call.
 
     Raises:
         UnknownVersionError: if one of them is not registered.
+        BadValueError: if a decision breaks what is declared for the intervals.
     """
-    found = read_log(source, GatePlan(candidate, champion), processes, on_progress)
-    return judge(found, found.checks.result(rollouts_of(source)))
+    found = read_log(source, GatePlan(candidate, champion, intervals), processes, on_progress)
+    return judge(found, found.checks.result(rollouts_of(source)), level)
 
 
-def judge(found: GateReading, log: LogFindings) -> GateResult:
+def judge(found: GateReading, log: LogFindings, level: float = DEFAULT_LEVEL) -> GateResult:
     """Says whether the candidate passes.
 
     It does if nothing is refused, and if the whole interval of the paired difference lies above 0.
     The log is refused for what is wrong with it, and either policy for what the interactions say
     of it that the difference rests on: a handful of rows is no evidence, of the champion either.
     """
-    difference = found.difference()
+    difference = found.difference(level)
     result, other = found.candidate.result(), found.champion.result()
     refusals = tuple(_refusals(log, result, other))
     predicted = None if refusals else result.estimates[PAIRED_FORM]

@@ -1,7 +1,6 @@
 """The difference of two policies on the same interactions, with an interval of its own."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any, cast
 
@@ -45,15 +44,12 @@ class PairedDifference:
         self,
         estimator: ColumnEstimator,
         settings: IntervalSettings = DEFAULT_INTERVALS,
-        max_baseline: float = 1.0,
     ) -> None:
         """Of nothing yet.
 
         Args:
             estimator: Which one is paired.
-            settings: Which interval, and what is declared for it.
-            max_baseline: The largest weight of the baseline, for intervals by declared bounds; 1 is
-                that of the logging policy.
+            settings: Which interval, and what is declared for it, of both policies.
 
         Raises:
             UndeclaredError: The interval needs something declared.
@@ -63,12 +59,11 @@ class PairedDifference:
         self.estimator = estimator
         self.settings = settings
         self.heaviest = 1.0
-        self.max_baseline = max_baseline
         width = 2 * len(estimator.columns)
         self._bounded = BoundedColumns(paired_corners, width) if self._is_bounded else None
         self.gathering = Gathering(width + self._is_bounded, settings.keep)
         is_sequence = settings.method is Method.SEQUENCE
-        self.bets = DifferenceBets(settings, max_baseline) if is_sequence else None
+        self.bets = DifferenceBets(settings) if is_sequence else None
 
     @property
     def name(self) -> str:
@@ -91,15 +86,15 @@ class PairedDifference:
         for column in ("reward", "p_log"):
             if not np.array_equal(getattr(candidate, column), getattr(baseline, column)):
                 raise UnpairedError(column)
-        check_declared(candidate, self.settings)
-        if self._is_bounded or self.bets:
-            check_declared(baseline, replace(self.settings, max_weight=self.max_baseline))
+        for sample in (candidate, baseline):
+            check_declared(sample, self.settings)
         columns = [
             one.of(sample) for sample in (candidate, baseline) for one in self.estimator.columns
         ]
         if self._is_bounded:
             columns.append(self._centred(candidate, baseline))
-            self.heaviest = max(self.heaviest, float(candidate.weight.max(initial=0.0)))
+            for sample in (candidate, baseline):
+                self.heaviest = max(self.heaviest, float(sample.weight.max(initial=0.0)))
         self.gathering.add(candidate.subject, *columns)
         if self.bets:
             self.bets.add(candidate, baseline)
@@ -148,7 +143,7 @@ class PairedDifference:
             value_of=cast("Any", self._value),
             method=f"paired difference: {self.estimator.method}",
             range=self._range(),
-            seen=(self.settings.bounds, max(self.heaviest, self.max_baseline)),
+            seen=(self.settings.bounds, self.heaviest),
             bounded=self._bounded,
             bets=self.bets,
         )
@@ -173,9 +168,7 @@ _PAIRED: dict[str, type[ColumnEstimator]] = {one.name: one for one in (Ips, Snip
 """Those that choose nothing from the data: both policies must be judged alike."""
 
 
-def make_paired(
-    name: str, settings: IntervalSettings = DEFAULT_INTERVALS, max_baseline: float = 1.0
-) -> PairedDifference:
+def make_paired(name: str, settings: IntervalSettings = DEFAULT_INTERVALS) -> PairedDifference:
     """A new comparison, by the name of the estimator it pairs; see `PairedDifference`.
 
     Raises:
@@ -183,4 +176,4 @@ def make_paired(
     """
     if name not in _PAIRED:
         raise UnknownEstimatorError(name, tuple(_PAIRED))
-    return PairedDifference(_PAIRED[name](), settings, max_baseline)
+    return PairedDifference(_PAIRED[name](), settings)

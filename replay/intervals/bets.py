@@ -140,32 +140,32 @@ class ValueBets(Bets):
 class DifferenceBets(Bets):
     """Bets on the value of one policy less that of another, on the same rows.
 
-    (w - u) r, with u the other policy's weight, is -u or more, and so is (w - u) (1 - r), whose
-    mean is minus the difference. Against the logging policy u is 1 everywhere, and no other bound
-    is needed. Where a largest weight is declared, a second bet is made on (w - u) (r - c), which
-    varies less.
+    With w and u their weights, w r + u (1 - r) is 0 or more, and its mean is 1 more than the
+    difference, since weights have mean 1; so is w (1 - r) + u r, for minus the difference: no
+    weight need be bounded. Where a largest one is declared, a second bet is made on (w - u) (r - c)
+    with c the mean reward of the rows before, which varies less.
     """
 
     lowest = -1.0
 
-    def __init__(self, settings: IntervalSettings, max_baseline: float) -> None:
+    def __init__(self, settings: IntervalSettings) -> None:
         """Nothing staked yet.
 
         Args:
-            settings: With bounds.
-            max_baseline: The largest weight of the other policy: 1 for the logging policy.
+            settings: With bounds; a largest weight is that of either policy.
         """
-        most = max(settings.max_weight, max_baseline)
-        super().__init__(settings, (max_baseline, *((most,) if np.isfinite(most) else ())))
+        most = settings.max_weight
+        super().__init__(settings, (1.0, *((most,) if np.isfinite(most) else ())))
         self._centre = Centre()
 
     def add(self, candidate: Sample, baseline: Sample) -> None:
         """Take in the next rows."""
-        weight, reward = candidate.weight - baseline.weight, self._share(candidate.reward)
-        lower, upper = [weight * reward], [weight * (1 - reward)]
+        mine, other, reward = candidate.weight, baseline.weight, self._share(candidate.reward)
+        lower = [mine * reward + other * (1 - reward) - 1]
+        upper = [mine * (1 - reward) + other * reward - 1]
         if len(self.lower) > 1:
             centre, self._centre = self._centre.before(np.ones_like(reward), reward)
-            value = weight * (reward - centre)
+            value = (mine - other) * (reward - centre)
             lower, upper = [*lower, value], [*upper, -value]
         self.stake(lower, upper)
 

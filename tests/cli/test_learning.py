@@ -248,6 +248,20 @@ def test_a_policy_that_is_not_better_stays_out(sendwise: Sendwise, data: Path) -
     assert not (data / "predictions").exists()
 
 
+def test_the_gate_may_be_tried_again_by_a_sequence(sendwise: Sendwise, data: Path) -> None:
+    """The options of its interval are those of `evaluate`; what they lack is named."""
+    version = train(sendwise, data)
+    common = ("promote", version, "--data", data, "--as-of", AS_OF, "--format", "json")
+    sequence = (*common, "--interval", "sequence")
+    lacking = sendwise(*sequence)
+    assert lacking.code != 0
+    assert "--bounds LOW HIGH" in lacking.err
+    found = sendwise(*sequence, "--bounds", "0", "1", "--level", "0.9").json["gate"]
+    assert "valid at every row" in found["difference"]["method"]
+    low, high = found["difference"]["interval"]
+    assert -1 <= low < high <= 1
+
+
 def test_a_gate_with_little_data_is_valid_json(sendwise: Sendwise, tiny: tuple[Path, str]) -> None:
     """The difference of one interaction is anywhere; the policy stays out."""
     data, version = tiny

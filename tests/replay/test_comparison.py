@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.worlds import SHAPES
 from replay.comparison import Standing, compared, standing_of
-from replay.errors import BadValueError, UndeclaredError
+from replay.errors import UndeclaredError
 from replay.estimate import Bounds, Estimate
 from replay.intervals.settings import IntervalSettings, Method
 from replay.paired import PairedDifference, make_paired
@@ -86,12 +86,3 @@ def test_a_likelihood_of_differences_needs_bounds() -> None:
     found.add(sample, Sample(sample.reward, sample.p_log, sample.p_log))
     low, high = found.estimate().interval
     assert -1 < low < high < 1
-
-
-@pytest.mark.parametrize("method", [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE])
-def test_a_baseline_beyond_its_declared_weight_is_an_error(method: Method) -> None:
-    """Where bounds count, another baseline than the logging policy needs its own."""
-    sample = SHAPES["binary"].draw(np.random.default_rng(1)).sample
-    found = make_paired("snips", IntervalSettings(method, **DECLARED))  # type: ignore[arg-type]
-    with pytest.raises(BadValueError, match="largest weight of 1"):
-        found.add(sample, sample)

@@ -9,8 +9,9 @@ import pytest
 from decisionlog import Stage
 from policy.policies import Fixed
 from replay.checks import LogFindings
-from replay.estimate import Estimate
+from replay.estimate import Bounds, Estimate
 from replay.gate import GateReading, GateResult, gate, judge
+from replay.intervals.settings import IntervalSettings, Method
 from replay.join import Joined, outcomes
 from replay.log_evaluation import Target
 from replay.train import train
@@ -41,6 +42,24 @@ def test_a_clearly_better_policy_passes(lived: History) -> None:
     assert found.difference.interval[0] > 0
     low, high = found.predicted.interval
     assert low < 0.8 and high > 0.7  # noqa: PT018 - one interval
+
+
+def test_a_gate_that_may_be_tried_again_asks_for_more(lived: History) -> None:
+    """By a sequence the same candidate needs a larger difference: it may be looked at each day."""
+    source = lived.source()
+    manifest = train(
+        source.interactions(), source.catalog, lived.registry, at(LATER_MS), held_out_share=0.5
+    ).manifest
+    sequence = IntervalSettings(Method.SEQUENCE, clustered=True, bounds=Bounds(0.0, 1.0))
+    usual = gate(source, manifest.version, "uniform")
+    found, lenient = (
+        gate(source, manifest.version, "uniform", intervals=sequence, level=level)
+        for level in (0.95, 0.5)
+    )
+    lows = [one.difference.interval[0] for one in (found, lenient, usual) if one.difference]
+    assert len(lows) == 3
+    assert lows[0] < lows[1] < lows[2]
+    assert found.predicted == usual.predicted
 
 
 def test_luck_does_not_pass(lived: History) -> None:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from replay.errors import (
+    BadValueError,
     EmptySampleError,
     MergeError,
     NoOverlapError,
     UnknownEstimatorError,
     UnpairedError,
 )
-from replay.estimate import Estimate
+from replay.estimate import Bounds, Estimate
 from replay.estimators import ESTIMATORS
 from replay.intervals.settings import IntervalSettings, Method
 from replay.paired import PairedDifference, make_paired
@@ -168,3 +169,57 @@ def test_what_cannot_be_compared_says_so() -> None:
         make_paired("ips").merge(make_paired("snips"))
     with pytest.raises(UnknownEstimatorError):
         make_paired("switch_dr")
+
+
+def passes_by_peeking(method: Method, seed: int) -> bool:
+    """Whether a policy that is no better than another seems better at one of 40 looks."""
+    generator = np.random.default_rng(seed)
+    settings = IntervalSettings(method, bounds=Bounds(0.0, 1.0))
+    paired = make_paired("snips", settings)
+    preferences = (np.array([0.6, 0.2, 0.2]), np.array([0.2, 0.2, 0.6]))
+    for _ in range(40):
+        action = generator.integers(3, size=25)
+        reward = (generator.uniform(size=25) < 0.3).astype(float)
+        paired.add(*(Sample(reward, np.full(25, 1 / 3), one[action]) for one in preferences))
+        if paired.estimate().interval[0] > 0:
+            return True
+    return False
+
+
+def test_peeking_misleads_all_intervals_but_sequences() -> None:
+    """Whoever stops at the first good look is right as often as said by a sequence alone."""
+    usual, sequence = (
+        sum(passes_by_peeking(method, seed) for seed in range(80))
+        for method in (Method.SKEW, Method.SEQUENCE)
+    )
+    assert usual > 8
+    assert sequence <= 2
+
+
+def test_a_sequence_of_a_difference_finds_what_is_there() -> None:
+    """Of two policies, neither of which made the log, the better one is found in the end."""
+    generator = np.random.default_rng(4)
+    action = generator.integers(3, size=4_000)
+    reward = (generator.uniform(size=4_000) < np.array([0.5, 0.3, 0.1])[action]).astype(float)
+    better, worse = np.array([0.6, 0.2, 0.2])[action], np.array([0.2, 0.2, 0.6])[action]
+    widths = {}
+    for most in (math.inf, 1.8):
+        settings = IntervalSettings(Method.SEQUENCE, bounds=Bounds(0.0, 1.0), max_weight=most)
+        paired = make_paired("snips", settings)
+        samples = [Sample(reward, np.full(4_000, 1 / 3), policy) for policy in (better, worse)]
+        paired.add(*samples)
+        low, high = paired.estimate().interval
+        assert 0 < low < 0.16 < high
+        widths[most] = high - low
+    assert widths[1.8] < widths[math.inf]
+
+
+@pytest.mark.parametrize("method", [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE])
+def test_the_baseline_keeps_the_largest_weight_too(method: Method) -> None:
+    """What is declared of weights holds for those of both policies."""
+    rows = Sample(np.ones(3), np.full(3, 0.2), np.full(3, 0.2))
+    heavy = Sample(np.ones(3), np.full(3, 0.2), np.array([0.2, 0.9, 0.2]))
+    settings = IntervalSettings(method, bounds=Bounds(0.0, 1.0), max_weight=3.0)
+    for pair in ((rows, heavy), (heavy, rows)):
+        with pytest.raises(BadValueError, match="largest weight of 3"):
+            make_paired("snips", settings).add(*pair)
