@@ -322,7 +322,7 @@ def _show_results(results: Mapping[str, EvaluationResult]) -> None:
                     estimator + _chosen(estimate),
                     *shown,
                     f"{found.n:,}",
-                    f"{found.diagnosis.summary.ess:,.0f}",
+                    f"{found.weights_of(estimator).ess:,.0f}",
                 )
             )
     table(("policy", "estimator", "value", f"{percent(level)} interval", "n", "ess"), rows)

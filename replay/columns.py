@@ -16,6 +16,10 @@ class Weight(Column):
         return sample.weight
 
 
+WEIGHT = Weight()
+"""What nearly every estimator weighs rows by."""
+
+
 @dataclass(frozen=True)
 class Reward(Column):
     """What the interaction earned, r."""

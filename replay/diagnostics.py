@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from replay.columns import WEIGHT
 from replay.moments import Moments
 from replay.sample import Sample
+from replay.statistics import Column
 from replay.sums import exact_sum
 from replay.verdict import Verdict, WeightSummary, judge
 
@@ -28,7 +30,13 @@ class Diagnosis:
 class Diagnostics:
     """Gathers what a verdict needs; exact, so that chunks and processes merge without a trace."""
 
-    def __init__(self) -> None:
+    def __init__(self, weight: Column = WEIGHT) -> None:
+        """Of nothing yet.
+
+        Args:
+            weight: What rows weigh: the column that an estimator multiplies rewards by.
+        """
+        self.weight = weight
         self.weights = Moments(1, triples=[(0, 0, 0)])
         self.rewards = Moments(1, triples=[(0, 0, 0)])
         """Of rows with weight."""
@@ -47,9 +55,10 @@ class Diagnostics:
         """Take in a chunk of interactions."""
         if len(sample) == 0:
             return
-        self.weights.add(sample.weight)
-        self.max_weight = max(self.max_weight, float(sample.weight.max()))
-        counted = sample.reward[sample.weight > 0]
+        weight = self.weight.of(sample)
+        self.weights.add(weight)
+        self.max_weight = max(self.max_weight, float(weight.max()))
+        counted = sample.reward[weight > 0]
         self.rewards.add(counted)
         self._widen(float(counted.min(initial=math.inf)), float(counted.max(initial=-math.inf)))
         if sample.p_unsupported is not None:

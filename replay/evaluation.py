@@ -1,10 +1,11 @@
 """An evaluation of a target policy: chosen estimators and diagnostics over one stream of rows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from replay.columns import WEIGHT
 from replay.diagnostics import Diagnosis, Diagnostics
 from replay.errors import EmptyTableError, MergeError, NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Bounds, Estimate, estimate_json, finite
@@ -16,7 +17,7 @@ from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings, Keep,
 from replay.sample import Sample
 from replay.table_reading import OnProgress, gather
 from replay.tables import REQUIRED, open_table
-from replay.verdict import Verdict
+from replay.verdict import Finding, Verdict, WeightSummary, findings_of, worst_first
 
 DEFAULT_ESTIMATORS = ("ips", "snips")
 """What every log allows: no reward model needed."""
@@ -52,6 +53,8 @@ class EvaluationResult:
     """By estimator name; None where the data allow no number at all."""
     diagnosis: Diagnosis
     intervals: UsedIntervals = UsedIntervals()
+    weights: Mapping[str, WeightSummary] = field(default_factory=dict)
+    """Weights of the estimators that weigh rows by others than those of the diagnosis, by name."""
 
     @property
     def n(self) -> int:
@@ -67,23 +70,31 @@ class EvaluationResult:
         """An estimate fit to be shown: None where it was refused or there is none."""
         return None if self.verdict is Verdict.REFUSE else self.estimates[name]
 
+    def weights_of(self, name: str) -> WeightSummary:
+        """What an estimator weighs rows by."""
+        return self.weights.get(name, self.diagnosis.summary)
+
     def to_json(self) -> dict[str, Any]:
         """The result as the contract of `sendwise evaluate` states it.
 
         Numbers stand beside the verdict whatever it is; what is infinite or undefined is null.
         """
-        diagnostics = {
-            name: finite(value) for name, value in asdict(self.diagnosis.summary).items()
-        }
+        diagnostics = _numbers(self.diagnosis.summary)
+        others = {name: _numbers(summary) for name, summary in self.weights.items()}
         return {
             "n": diagnostics.pop("n"),
             "level": self.level,
             "intervals": self.intervals.to_json(),
             "estimates": {name: estimate_json(found) for name, found in self.estimates.items()},
             "diagnostics": diagnostics,
+            **({"weights": others} if others else {}),
             "verdict": self.verdict.value,
             "reasons": list(self.diagnosis.reasons),
         }
+
+
+def _numbers(summary: WeightSummary) -> dict[str, float | None]:
+    return {name: finite(value) for name, value in asdict(summary).items()}
 
 
 class Evaluation:
@@ -95,12 +106,19 @@ class Evaluation:
         intervals: IntervalSettings = DEFAULT_INTERVALS,
     ) -> None:
         self.intervals = EstimatorIntervals(make_estimators(estimators), intervals)
-        self.diagnostics = Diagnostics()
+        weights = dict.fromkeys(one.weight for one in self.intervals.estimators.values())
+        # The usual weight first, if an estimator has it: the diagnosis is of the first one.
+        ordered = sorted(weights, key=lambda weight: weight != WEIGHT) or [WEIGHT]
+        self.diagnostics = {weight: Diagnostics(weight) for weight in ordered}
 
     @property
     def n(self) -> int:
         """Interactions taken in so far."""
-        return self.diagnostics.n
+        return self._first.n
+
+    @property
+    def _first(self) -> Diagnostics:
+        return next(iter(self.diagnostics.values()))
 
     def add(self, sample: Sample) -> None:
         """Take in a chunk of interactions.
@@ -113,7 +131,8 @@ class Evaluation:
                 sample.require(column, estimator.name)
         check_declared(sample, self.intervals.settings)
         self.intervals.add(sample)
-        self.diagnostics.add(sample)
+        for diagnostics in self.diagnostics.values():
+            diagnostics.add(sample)
 
     def merge(self, other: "Evaluation") -> None:
         """Take in the rows that come after these, from an evaluation with the same estimators.
@@ -126,7 +145,8 @@ class Evaluation:
         if (mine := self.settings()) != (others := other.settings()):
             raise MergeError(mine, others)
         self.intervals.merge(other.intervals)
-        self.diagnostics.merge(other.diagnostics)
+        for weight, diagnostics in self.diagnostics.items():
+            diagnostics.merge(other.diagnostics[weight])
 
     def settings(self) -> str:
         """What it was made for; only evaluations that agree in it can be merged."""
@@ -142,7 +162,25 @@ class Evaluation:
         estimates = {name: self._estimate(name, level) for name in self.intervals.estimators}
         made = self.intervals
         used = UsedIntervals(made.settings, made.units)
-        return EvaluationResult(level, estimates, self.diagnostics.result(), used)
+        weights = dict(self._other_weights())
+        return EvaluationResult(level, estimates, self._diagnosis(weights), used, weights)
+
+    def _other_weights(self) -> Iterator[tuple[str, WeightSummary]]:
+        """Of each estimator that weighs rows otherwise than the first one."""
+        for name, estimator in self.intervals.estimators.items():
+            found = self.diagnostics[estimator.weight]
+            if found is not self._first:
+                yield name, found.summary()
+
+    def _diagnosis(self, others: Mapping[str, WeightSummary]) -> Diagnosis:
+        """The gravest of what all weights say."""
+        found = self._first.result()
+        more = [
+            Finding(one.verdict, f"by the weights of {name}, {one.reason}")
+            for name, summary in others.items()
+            for one in findings_of(summary)
+        ]
+        return Diagnosis(found.summary, *worst_first(found.verdict, found.reasons, more))
 
     def _estimate(self, name: str, level: float) -> Estimate | None:
         """The estimate; None where there can be none, which the diagnosis explains."""
@@ -153,7 +191,7 @@ class Evaluation:
 
     def _seen(self) -> Bounds:
         """Smallest and largest reward of the rows with weight."""
-        found = self.diagnostics
+        found = self._first
         return Bounds(found.reward_low, found.reward_high) if found.max_weight else Bounds(0.0, 0.0)
 
 

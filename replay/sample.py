@@ -129,6 +129,7 @@ class Sample:
         self._set("weight", importance_weight(self.p_target, self.p_log))
         for joint in ("p_log", "p_target"):
             self._check_stages(joint)
+            self._check_features(joint)
 
     def __len__(self) -> int:
         return int(self.reward.size)
@@ -179,6 +180,18 @@ class Sample:
             index = int(far.argmax())
             rule = f"is not the product of its stages' probabilities, {float(product[index]):g}"
             raise BadValueError(self.first_row + index, joint, float(whole[index]), rule)
+
+    def _check_features(self, joint: str) -> None:
+        """All offers with the features of the logged one are at least as likely as the action."""
+        name = f"{joint}_features"
+        shared, whole = getattr(self, name), getattr(self, joint)
+        if shared is None:
+            return
+        below = shared < whole * (1 - STAGE_TOLERANCE)
+        if below.any():
+            index = int(below.argmax())
+            rule = f"is below {joint}, {float(whole[index]):g}, of one action with these features"
+            raise BadValueError(self.first_row + index, name, float(shared[index]), rule)
 
     def _check_length(self, name: str, length: int) -> None:
         # `reward` is checked against itself first and is an array from then on.

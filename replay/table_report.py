@@ -100,7 +100,7 @@ def _rows(result: EvaluationResult, around: _Around) -> Iterator[PolicyRow]:
             name=f"target policy, {name}",
             n=result.n,
             estimate=estimate,
-            ess=result.diagnosis.summary.ess,
+            ess=result.weights_of(name).ess,
             verdict=result.verdict,
             reasons=result.diagnosis.reasons if place == 0 else (),
             difference=difference if name == PAIRED_FORM else None,

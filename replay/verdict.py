@@ -87,7 +87,7 @@ class WeightSummary:
 
 def judge(summary: WeightSummary) -> tuple[Verdict, tuple[str, ...]]:
     """The gravest finding and all reasons, gravest first."""
-    findings = sorted(_findings(summary), key=lambda found: -_gravity(found.verdict))
+    findings = sorted(findings_of(summary), key=lambda found: -_gravity(found.verdict))
     verdict = findings[0].verdict if findings else Verdict.OK
     return verdict, tuple(found.reason for found in findings)
 
@@ -114,7 +114,7 @@ def _gravity(verdict: Verdict) -> int:
     return list(Verdict).index(verdict)
 
 
-def _findings(summary: WeightSummary) -> Iterator[Finding]:
+def findings_of(summary: WeightSummary) -> Iterator[Finding]:
     """Every rule's finding; the later rules need weight to look at."""
     if summary.n == 0:
         yield Finding(Verdict.REFUSE, "there are no interactions")

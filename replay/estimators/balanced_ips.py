@@ -42,4 +42,5 @@ class BalancedIps(MeanEstimator):
     name = "balanced_ips"
     needs = ("p_mixture",)
     method = "mean of rewards weighted by the mixture; Student's t, rows independent"
+    weight = MixtureWeight()
     score = MixtureReward()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import ClassVar
 
+from replay.columns import WEIGHT
 from replay.errors import EmptySampleError, NoOverlapError
 from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate, Found, delta_estimate
 from replay.statistics import Column, Part, Statistics, all_pairs
@@ -22,6 +23,8 @@ class Estimator(ABC):
     """The optional columns of `Sample` that it cannot do without."""
     method: str
     """How value and interval are made, in words."""
+    weight: ClassVar[Column] = WEIGHT
+    """What it weighs rows by, which a verdict looks at."""
     parts: tuple[type[Part], ...] = ()
     """Statistics that it needs beside moments."""
 

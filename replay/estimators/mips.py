@@ -43,4 +43,5 @@ class Mips(MeanEstimator):
     name = "mips"
     needs = ("p_log_features", "p_target_features")
     method = "mean of rewards weighted by features; Student's t, rows independent"
+    weight = FeatureWeight()
     score = FeatureReward()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from benchmarks.worlds import SHAPES, Shape
 from replay import verdict
 from replay.diagnostics import Diagnosis, Diagnostics
+from replay.evaluation import Evaluation
 from replay.histogram import EDGES, Bins, WeightHistogram
 from replay.sample import Sample
 from replay.verdict import Verdict, WeightSummary, judge
@@ -267,3 +268,46 @@ def test_trimmed_bins_keep_what_is_filled() -> None:
     assert bins.trimmed() == Bins((2.0, 4.0, 8.0, 16.0), (3, 0, 2), zeros=7)
     empty = Bins((1.0, 2.0), (0,), zeros=1)
     assert empty.trimmed() == empty
+
+
+def one_heavy(name: str) -> Sample:
+    """A sound log, but that one row weighs half a million as an estimator weighs it."""
+    n = 10_000
+    clicks = np.arange(n) % 10 == 0
+    odd = np.where(np.arange(n) == 0, 1e-6, 0.5)
+    p_log, p_target = np.full(n, 1e-6), np.full(n, 0.5)
+    others = {
+        "balanced_ips": {"p_log": p_target, "p_mixture": odd},
+        "mips": {"p_log": p_log, "p_log_features": odd, "p_target_features": p_target},
+    }
+    return Sample(reward=clicks * 1.0, p_target=p_target, **others[name])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["balanced_ips", "mips"])
+def test_an_estimator_is_judged_by_its_own_weights(name: str) -> None:
+    """A value of 50 for rewards of 0 and 1 is refused, whatever p_target / p_log looks like."""
+    sample = one_heavy(name)
+    alone = Evaluation([name])
+    alone.add(sample)
+    found = alone.result()
+    estimate = found.estimates[name]
+    assert estimate is not None
+    assert estimate.value > 40
+    assert found.verdict is Verdict.REFUSE
+    assert found.diagnosis.summary.max_weight == 500_000
+    assert "weights" not in found.to_json()
+
+
+def test_the_worst_of_several_weights_counts() -> None:
+    """Beside `ips`, whose weights are even, reasons and JSON name who weighs otherwise."""
+    sample = one_heavy("balanced_ips")
+    halves = Evaluation(["ips", "balanced_ips"]), Evaluation(["ips", "balanced_ips"])
+    halves[0].add(sample)
+    assert Evaluation(["ips"]).result().weights == {}
+    halves[1].merge(halves[0])
+    found = halves[1].result()
+    assert found.diagnosis.summary.max_weight == 1.0
+    assert found.weights_of("balanced_ips").max_weight == 500_000
+    assert found.verdict is Verdict.REFUSE
+    assert found.diagnosis.reasons[0].startswith("by the weights of balanced_ips, the effective")
+    assert found.to_json()["weights"]["balanced_ips"]["ess"] < 2

@@ -212,7 +212,7 @@ def test_mips_weights_by_features() -> None:
         "p_log": generator.uniform(0.01, 0.1, n),
         "p_target": generator.uniform(0, 0.1, n),
         "p_log_features": generator.uniform(0.2, 1, n),
-        "p_target_features": generator.uniform(0, 1, n),
+        "p_target_features": generator.uniform(0.1, 1, n),
     }
     assert_mean(
         estimate_of("mips", log), log["p_target_features"] / log["p_log_features"] * log["reward"]
@@ -241,12 +241,24 @@ def test_mips_reaches_offers_that_the_log_never_showed() -> None:
     assert mips.interval[1] - mips.interval[0] < (ips.interval[1] - ips.interval[0]) / 4
 
 
+@pytest.mark.parametrize("joint", ["p_log", "p_target"])
+def test_features_are_no_rarer_than_one_action_with_them(joint: str) -> None:
+    """Probabilities of an action and of its features that contradict each other are an error."""
+    log = {"reward": np.ones(3), "p_log": np.full(3, 0.2), "p_target": np.full(3, 0.2)}
+    log |= {f"{one}_features": np.full(3, 0.2) for one in ("p_log", "p_target")}
+    log[f"{joint}_features"] = np.array([0.2, 0.1999, 0.19])
+    with pytest.raises(BadValueError, match=f"below {joint}, 0.2, of one action") as caught:
+        estimate_of("mips", log)
+    assert (caught.value.row, caught.value.column) == (3, f"{joint}_features")
+
+
 @pytest.mark.parametrize("name", ["balanced_ips", "weighted_ips", "stage_ips", "stage_dr", "mips"])
 def test_chunks_change_nothing(name: str) -> None:
     """Merged from eleven chunks, value and interval are those of one, bit for bit."""
     generator = np.random.default_rng(8)
     log = {**chain(8), **{one: loggers(8, 400)[one] for one in ("logger", "p_mixture")}}
-    log["p_log_features"], log["p_target_features"] = generator.uniform(0.1, 1, (2, 400))
+    for joint in ("p_log", "p_target"):
+        log[f"{joint}_features"] = generator.uniform(log[joint], 1)
     assert estimate_of(name, log, cuts=11) == estimate_of(name, log)
 
 

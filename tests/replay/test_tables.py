@@ -384,6 +384,7 @@ def test_columns_of_loggers_stages_and_features_are_read(tmp_path: Path, write: 
     for joint in ("p_log", "p_target"):
         stages = [np.asarray(columns[f"{joint}_{stage}"]) for stage in STAGES]
         columns[joint] = stages[0] * stages[1] * stages[2]
+        columns[f"{joint}_features"] = stages[0]
     write(tmp_path / "t", columns)
     found = evaluate_table(tmp_path / "t", ["all"])
     assert set(found.estimates) == set(ESTIMATORS)

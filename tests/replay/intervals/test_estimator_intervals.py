@@ -380,10 +380,15 @@ LIGHT = {"p_log": 0.01, "p_log_offer": 0.01, "p_log_channel": 1.0, "p_log_time":
 LIGHT |= {"p_target": 0.01, "p_target_offer": 1.0, "p_target_channel": 0.01, "p_target_time": 1.0}
 
 
+RARE = {"p_log": 1e-3, "p_log_offer": 1e-3, "p_log_channel": 1.0, "p_log_time": 1.0}
+"""An offer that log and target seldom make."""
+RARE |= {name.replace("log", "target"): chance for name, chance in RARE.items()}
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "named"),
     [
-        ("mips", {"p_log_features": 1e-3, "p_target_features": 1.0}, "feature weight"),
+        ("mips", {**RARE, "p_log_features": 1e-3, "p_target_features": 1.0}, "feature weight"),
         ("balanced_ips", {"p_mixture": 1e-6}, "mixture weight"),
         ("stage_dr", LIGHT, "weight of the offer"),
         ("stage_dr", {"q_channel": 1.5}, "q_channel"),
