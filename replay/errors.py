@@ -52,10 +52,14 @@ def _near(name: str, known: Sequence[str]) -> str:
 class BadValueError(SampleError):
     """One value breaks its column's rule."""
 
-    def __init__(self, row: int, column: str, value: object, rule: str) -> None:
-        super().__init__(f"row {row}, column {column}: {value} {rule}")
+    def __init__(
+        self, row: int, column: str, value: object, rule: str, where: str | None = None
+    ) -> None:
+        super().__init__(f"{where or f'row {row}'}, column {column}: {value} {rule}")
         self.row = row
         """Number of the row in its source; the first is 1."""
+        self.where = where
+        """Name of the row where it has a better one than its number, as a file's line."""
         self.column = column
         self.value = value
         self.rule = rule

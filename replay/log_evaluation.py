@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from decisionlog import Decision
+from decisionlog.ids import to_text
 from policy.choice import action_probability
 from policy.policies import Policy
 from replay.comparison import Comparison, compared
@@ -16,7 +17,7 @@ from replay.histogram import Bins, WeightHistogram
 from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction, has_support
 from replay.paired import make_paired
-from replay.sample import Ints, Sample
+from replay.sample import Ints, Sample, named_rows
 from replay.subjects import keys_of
 from replay.sums import Floats
 
@@ -101,14 +102,18 @@ class PolicyReading:
 
         Returns:
             Their importance weights, shape (n,).
+
+        Raises:
+            BadValueError: one of them breaks what was declared; its decision is named.
         """
         if not interactions:
             return np.zeros(0)
-        sample = sample_of(interactions, probabilities, columns)
-        self.evaluation.add(sample)
-        logged = Sample(sample.reward, sample.p_log, sample.p_log, subject=sample.subject)
-        self.paired.add(sample, logged)
-        self.weights.add(sample)
+        with named_rows(lambda row: f"decision {to_text(interactions[row].decision.decision_id)}"):
+            sample = sample_of(interactions, probabilities, columns)
+            self.evaluation.add(sample)
+            logged = Sample(sample.reward, sample.p_log, sample.p_log, subject=sample.subject)
+            self.paired.add(sample, logged)
+            self.weights.add(sample)
         return sample.weight
 
     def merge(self, other: "PolicyReading") -> None:

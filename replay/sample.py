@@ -1,6 +1,7 @@
 """One chunk of interactions as columns of numbers, checked once where it enters."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeVar
@@ -198,6 +199,20 @@ class Sample:
         expected = np.size(self.reward)
         if length != expected:
             raise LengthMismatchError(name, length, expected)
+
+
+@contextmanager
+def named_rows(name_of: Callable[[int], str]) -> Iterator[None]:
+    """Names rows in errors where a sample's numbers mean nothing to whoever has its source.
+
+    Args:
+        name_of: the name of a row by its index in the sample, from 0; its `first_row` is 1.
+    """
+    try:
+        yield
+    except BadValueError as error:
+        where = name_of(error.row - 1)
+        raise BadValueError(error.row, error.column, error.value, error.rule, where) from None
 
 
 def importance_weight(p_target: Floats, p_log: Floats) -> Floats:

@@ -1,23 +1,24 @@
 """Evaluates policies on decision-service JSON in one pass and bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import fsum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from replay.checks.draws import DrawCheck, Draws
 from replay.diagnostics import Diagnosis
 from replay.dsjson.lines import DamagedLineError, Draw, Left, draws_of, files_of, lines_of
-from replay.dsjson.targets import LOGGING, UNIFORM, Pmf, target_of
+from replay.dsjson.targets import LOGGING, UNIFORM, Pmf, need_actions, target_of
 from replay.errors import EmptyTableError
 from replay.estimate import DEFAULT_LEVEL
 from replay.evaluation import DEFAULT_ESTIMATORS, Evaluation, EvaluationResult
 from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings
-from replay.sample import Sample
+from replay.sample import Sample, named_rows
 from replay.verdict import Finding, Verdict, worst_first
 
 CHUNK = 1024
@@ -73,20 +74,25 @@ def evaluate_dsjson(
         TableFormatError: if there is no such file, or it cannot be read.
         EmptyTableError: if no line is a decision with an outcome.
         UnknownTargetError: if there is no such policy.
+        UnknownActionError: if a policy takes an action that no line could take.
+        BadValueError: if a line breaks what was declared; it is named.
     """
     files = files_of(path)
     pmfs = {name: target_of(name) for name in plan.targets}
     scale = _kept_scale(files)
     reading = _Reading(files, on_progress)
     found = {name: Evaluation(plan.estimators, plan.intervals) for name in plan.targets}
-    check = DrawCheck()
+    check, actions = DrawCheck(), set[int]()
     draws = iter(reading)
     while chunk := list(islice(draws, CHUNK)):
-        _check(check, chunk)
-        for name, pmf in pmfs.items():
-            found[name].add(_sample(chunk, pmf, scale))
+        rows = _answered(chunk, tuple(pmfs.values()), reading.left)
+        _check(check, [row.draw for row in rows])
+        actions.update(*(row.draw.actions for row in rows))
+        for place, one in enumerate(found.values()):
+            _add(one, rows, place, scale)
     if not any(one.n for one in found.values()):
         raise EmptyTableError(path)
+    need_actions(plan.targets, actions)
     findings = (*check.findings(), *_damage(reading.left, reading.lines))
     results = {name: _with(one.result(plan.level), findings) for name, one in found.items()}
     return DsjsonEvaluation(results, reading.lines, reading.left, check.to_json())
@@ -101,12 +107,13 @@ class _Reading:
         self.lines = 0
         self.left = Left()
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator["_Placed"]:
         done, whole = 0, sum(file.stat().st_size for file in self._files) or 1
         for file in self._files:
             for number, line, place in lines_of(file):
                 self.lines += 1
-                yield from self._draws(line, f"{file.name}:{number}")
+                where = f"{file.name}:{number}"
+                yield from ((where, draw) for draw in self._draws(line, where))
                 if self.lines % CHUNK == 0:
                     self._advance(self.lines, min((done + place) / whole, 1.0))
             done += file.stat().st_size
@@ -123,32 +130,54 @@ class _Reading:
 
 
 def _kept_scale(files: Sequence[Path]) -> float:
-    """Lines by the lines that they stand for; 1 where none was thrown away.
+    """Choices by those that they stand for; 1 where no line was thrown away.
 
     A reading of its own, but only where some line speaks of it.
     """
-    kept, stood_for, any_dropped = 0, 0.0, False
-    for file in files:
-        for _, line, _ in lines_of(file):
-            for size in _stood_for(line):
+    if not any(b'"pdrop"' in line for line in _all_lines(files)):
+        return 1.0
+    kept, stood_for = 0, 0.0
+    for line in _all_lines(files):
+        with suppress(DamagedLineError):
+            for draw in draws_of(line):
                 kept += 1
-                stood_for += size
-                any_dropped = any_dropped or size > 1
-    return kept / stood_for if any_dropped else 1.0
+                stood_for += 1.0 / draw.kept
+    return kept / stood_for if kept else 1.0
 
 
-def _stood_for(line: bytes) -> list[float]:
-    """How many each choice of a line stands for; read in full only if it speaks of dropping."""
-    if b'"pdrop"' not in line:
-        return [1.0] if b'"_label_cost"' in line else []
-    try:
-        return [1.0 / draw.kept for draw in draws_of(line)]
-    except DamagedLineError:
-        return []
+def _all_lines(files: Sequence[Path]) -> Iterator[bytes]:
+    return (line for file in files for _, line, _ in lines_of(file))
 
 
-def _sample(draws: Sequence[Draw], pmf: Pmf, scale: float) -> Sample:
-    target = [pmf(draw) for draw in draws]
+_Placed = tuple[str, Draw]
+"""File and number of a line, and a choice of it."""
+
+
+class _Row(NamedTuple):
+    where: str
+    draw: Draw
+    answers: Sequence[Sequence[float]]
+    """Each policy's probabilities, in the order of the draw's actions."""
+
+
+def _answered(chunk: Sequence[_Placed], pmfs: Sequence[Pmf], left: Left) -> list[_Row]:
+    """What the policies would do; lines of which one of them cannot say are left out for all."""
+    rows = []
+    for where, draw in chunk:
+        try:
+            rows.append(_Row(where, draw, [pmf(draw) for pmf in pmfs]))
+        except DamagedLineError as error:
+            left.note(error.reason, where)
+    return rows
+
+
+def _add(evaluation: Evaluation, rows: Sequence[_Row], place: int, scale: float) -> None:
+    with named_rows(lambda index: rows[index].where):
+        draws = [row.draw for row in rows]
+        evaluation.add(_sample(draws, [row.answers[place] for row in rows], scale))
+
+
+def _sample(draws: Sequence[Draw], target: Sequence[Sequence[float]], scale: float) -> Sample:
     p_target = np.asarray([float(one[0]) for one in target])
     p_log = np.asarray([draw.probability for draw in draws])
     factor = np.asarray([scale / draw.kept for draw in draws])

@@ -19,7 +19,8 @@ from replay.sample import MAX_MAGNITUDE, MIN_PROBABILITY
 
 SUM_TOLERANCE = 1e-3
 """Probabilities are float32, and written with some six digits."""
-LABEL_TOLERANCE = 1e-4
+LABEL_TOLERANCE = 1e-3
+"""Of the probability itself: it divides the reward, however small it is."""
 LINES_NAMED = 5
 SUFFIXES = (".json", ".jsonl", ".dsjson", ".log", ".gz")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -146,14 +147,14 @@ def draws_of(line: bytes) -> list[Draw]:
 def _bandit(event: Event) -> Draw:
     reward = -_number(event, "_label_cost")
     probability = _number(event, "_label_probability")
-    actions, pmf = _actions(event, "a"), _pmf(event, "p")
+    actions, pmf = _actions(event, "a", 1), _pmf(event, "p")
     _check_pmf(actions, pmf)
     chosen = event.get("_label_Action", actions[0])
-    if chosen not in actions:
+    if isinstance(chosen, bool) or chosen not in actions:
         raise DamagedLineError("took an action (_label_Action) that is not among its actions (a)")
     place = actions.index(chosen)
     _check_probability(probability)
-    if abs(probability - pmf[place]) > LABEL_TOLERANCE:
+    if not math.isclose(probability, pmf[place], rel_tol=LABEL_TOLERANCE):
         raise DamagedLineError("has a _label_probability that is not that of its action in p")
     order = [place, *(other for other in range(len(actions)) if other != place)]
     return Draw(
@@ -177,7 +178,7 @@ def _slot(event: Event, number: int, outcome: object) -> Draw:
     if not isinstance(outcome, dict):
         raise DamagedLineError("has an outcome that is no JSON object")
     reward = -_number(outcome, "_label_cost")
-    actions, pmf = _actions(outcome, "_a"), _pmf(outcome, "_p")
+    actions, pmf = _actions(outcome, "_a", 0), _pmf(outcome, "_p")
     _check_pmf(actions, pmf)
     _check_probability(pmf[0])
     return Draw(event, number, reward, actions, pmf, _kept(event))
@@ -185,10 +186,13 @@ def _slot(event: Event, number: int, outcome: object) -> Draw:
 
 def _number(event: Event, name: str) -> float:
     value = event.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise DamagedLineError(f"has no number as {name}")
+    # Looked at first: a whole number of JSON may be too large for a float.
     if abs(value) > MAX_MAGNITUDE:
         raise DamagedLineError(f"has a {name} beyond {MAX_MAGNITUDE:g}")
+    if math.isnan(value):
+        raise DamagedLineError(f"has no number as {name}")
     return float(value)
 
 
@@ -199,10 +203,12 @@ def _list(event: Event, name: str) -> list[Any]:
     return found
 
 
-def _actions(event: Event, name: str) -> tuple[int, ...]:
+def _actions(event: Event, name: str, first: int) -> tuple[int, ...]:
     found = _list(event, name)
     if not all(isinstance(one, int) and not isinstance(one, bool) for one in found):
         raise DamagedLineError(f"has actions in {name} that are no whole numbers")
+    if min(found) < first:
+        raise DamagedLineError(f"has an action in {name} below {first}")
     if len(set(found)) != len(found):
         raise DamagedLineError(f"names an action of {name} twice")
     return tuple(found)

@@ -4,12 +4,12 @@ The third of the modules that import `vowpalwabbit`: it reads models that others
 whatever options they carry.
 """
 
-import json
 from pathlib import Path
 
 import vowpalwabbit
 
-from replay.dsjson.lines import Draw
+from replay.dsjson.features import question_of
+from replay.dsjson.lines import DamagedLineError, Draw
 from replay.errors import SettingError
 
 
@@ -44,14 +44,11 @@ class VwModel:
 
         Raises:
             BadModelError: if it gives neither.
+            DamagedLineError: if the line is not such that a model can be asked.
         """
         if "_outcomes" in draw.event:
             raise BadModelError(self._path, "only lines of one decision can be asked of a model")
-        examples = self._workspace.parse(json.dumps(draw.event))
-        try:
-            found = self._workspace.predict(examples)
-        finally:
-            self._workspace.finish_example(examples)
+        found = self._asked(question_of(draw))
         if not isinstance(found, list) or len(found) != len(draw.actions):
             raise BadModelError(self._path, "it does not give a number for each action")
         scores = [float(found[action - 1]) for action in draw.actions]
@@ -60,3 +57,15 @@ class VwModel:
         best = min(scores)
         count = scores.count(best)
         return [(score == best) / count for score in scores]
+
+    def _asked(self, question: str) -> object:
+        try:
+            examples = self._workspace.parse(question)
+        except RuntimeError as error:
+            raise DamagedLineError("cannot be read by Vowpal Wabbit") from error
+        try:
+            return self._workspace.predict(examples)
+        except RuntimeError as error:
+            raise BadModelError(self._path, f"it cannot choose among actions: {error}") from error
+        finally:
+            self._workspace.finish_example(examples)

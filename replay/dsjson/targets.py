@@ -1,7 +1,7 @@
 """Policies to evaluate on logs of decision-service JSON, by name."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from replay.simulator.own import made_of
 
 LOGGING, UNIFORM = "logging", "uniform"
 SUM_TOLERANCE = 1e-3
+ACTIONS_SHOWN = 20
 _FIXED = re.compile(r"action/(\d+)")
 FORMS = (
     "`logging`, `uniform`, `action/NUMBER` (as _label_Action counts), `vw:MODEL_FILE`, module:Class"
@@ -30,6 +31,33 @@ class UnknownTargetError(SettingError):
     def __init__(self, name: str) -> None:
         super().__init__(f"on a dsjson log there is no policy {name!r}; there are {FORMS}")
         self.name = name
+
+
+class UnknownActionError(SettingError):
+    """No line could take an action."""
+
+    def __init__(self, name: str, known: Collection[int]) -> None:
+        shown = ", ".join(str(action) for action in sorted(known)[:ACTIONS_SHOWN])
+        more = ", …" if len(known) > ACTIONS_SHOWN else ""
+        super().__init__(f"no line could take {name}; there are {shown}{more}")
+        self.name = name
+        self.known = known
+
+
+def need_actions(names: Iterable[str], known: Collection[int]) -> None:
+    """Makes sure that the policies which always take one action were able to.
+
+    Args:
+        names: of all policies.
+        known: the actions of all lines.
+
+    Raises:
+        UnknownActionError: if one was not, and would have been even chances on every line.
+    """
+    for name in names:
+        found = _FIXED.fullmatch(name)
+        if found and int(found[1]) not in known:
+            raise UnknownActionError(name, known)
 
 
 def target_of(name: str) -> Pmf:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import vowpalwabbit
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.dsjson import DsjsonPlan, evaluate_dsjson
+from replay.dsjson.features import question_of
 from replay.dsjson.lines import DamagedLineError, draws_of
-from replay.dsjson.model import BadModelError
-from replay.dsjson.targets import UnknownTargetError
-from replay.errors import EmptyTableError, TableFormatError
+from replay.dsjson.model import BadModelError, VwModel
+from replay.dsjson.targets import UnknownActionError, UnknownTargetError
+from replay.errors import BadValueError, EmptyTableError, TableFormatError
+from replay.estimate import Bounds
 from replay.evaluation import EvaluationResult
+from replay.intervals.settings import IntervalSettings, Method
 from replay.simulator.errors import UnusableLearnerError
 from replay.verdict import Verdict
 
@@ -105,6 +109,7 @@ DAMAGED = {
     "is not JSON": "{",
     "is no JSON object": [1],
     "has no number as _label_cost": {"_label_cost": "1"},
+    "has a _label_cost beyond 1e+60": {"_label_cost": 10**400},
     "has no number as _label_probability": {"_label_probability": None},
     "has no list p": {"p": []},
     "has a probability in p below 0 or above 1": {"p": [1.3, -0.2, -0.1]},
@@ -112,6 +117,7 @@ DAMAGED = {
     "has another number of actions than of probabilities": {"p": [0.7, 0.3]},
     "names an action of a twice": {"a": [1, 1, 2]},
     "has actions in a that are no whole numbers": {"a": [1, "2", 3]},
+    "has an action in a below 1": {"a": [1, 0, 2]},
     "took an action (_label_Action) that is not among its actions (a)": {"_label_Action": 9},
     "took an action whose probability is zero": {
         "p": [0, 1, 0],
@@ -138,6 +144,24 @@ def test_damaged_lines_are_counted_and_named(tmp_path: Path, reason: str, change
     assert result.n == 400
     assert result.verdict is Verdict.WARN
     assert f"of 1 the line {reason}" in result.diagnosis.reasons[0]
+
+
+def test_labels_of_rare_actions_are_compared(tmp_path: Path) -> None:
+    """A probability of 1e-5 that the label states as 1.1e-4 would count an eleventh."""
+    rare = {"a": [1, 2], "p": [1e-5, 1 - 1e-5], "_label_Action": 1, "_label_cost": -1.0}
+    sound, wrong = ({**rare, "_label_probability": p} for p in (1.0005e-5, 1.1e-4))
+    found = evaluate_dsjson(write(tmp_path / "log.json", [sound, wrong]), DsjsonPlan())
+    reason = "has a _label_probability that is not that of its action in p"
+    assert found.left_json()["damaged"] == {reason: {"count": 1, "lines": ["log.json:2"]}}
+
+
+def test_broken_promises_name_the_line(tmp_path: Path) -> None:
+    """A reward out of bounds far into a file, and after other lines, is named by its line."""
+    declared = IntervalSettings(Method.SEQUENCE, bounds=Bounds(0.0, 1.0))
+    odd = {**events(1)[0], "_label_cost": -7}
+    log = write(tmp_path / "log.json", ["{", "", {"EventId": "x"}, *events(2996), odd])
+    with pytest.raises(BadValueError, match=r"log\.json:3000, column reward: 7\.0 lies outside"):
+        evaluate_dsjson(log, DsjsonPlan(("logging",), ("ips",), declared))
 
 
 def test_much_damage_is_refused(tmp_path: Path) -> None:
@@ -252,6 +276,16 @@ def test_draws_of_thinned_logs_are_checked(tmp_path: Path) -> None:
     assert "action 3 was chosen 0 times" in found.diagnosis.reasons[0]
 
 
+def test_lines_are_stood_for_by_their_choices(tmp_path: Path) -> None:
+    """Slots, some of lines that speak of dropping, beside skipped lines: where all earn 1, 1."""
+    slots = {"_outcomes": [{"_label_cost": -1, "_a": [1, 0], "_p": [0.5, 0.5]}] * 3}
+    skipped = {**events(1)[0], "_skipLearn": True}
+    lines = [slots, {**slots, "pdrop": 0.9}, skipped, {**skipped, "pdrop": 0.5}] * 100
+    found = evaluate_dsjson(write(tmp_path / "log.json", lines), DsjsonPlan()).policies["logging"]
+    assert found.n == 600
+    assert value(found, "ips") == value(found, "snips") == pytest.approx(1)
+
+
 def test_slots_count_one_by_one(tmp_path: Path) -> None:
     """Of a conditional contextual bandit every slot is a row."""
     slots = [
@@ -265,17 +299,22 @@ def test_slots_count_one_by_one(tmp_path: Path) -> None:
     assert value(found["uniform"]) == pytest.approx(0.5 / 0.8 / 2)
 
 
-def test_a_model_of_vowpal_wabbit_chooses(tmp_path: Path) -> None:
-    """A trained model's probabilities are VW's own; it knows who skis, and is worth more."""
-    rows = events(2500)
-    model = tmp_path / "model.vw"
+def trained(model: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """A model of Vowpal Wabbit's that has learned from lines."""
     arguments = f"--dsjson --cb_explore_adf --epsilon 0.1 -q :: --quiet -f {model}"
     workspace = vowpalwabbit.Workspace(arguments)
-    for row in rows[:1500]:
+    for row in rows:
         examples = workspace.parse(json.dumps(row))
         workspace.learn(examples)
         workspace.finish_example(examples)
     workspace.finish()
+    return model
+
+
+def test_a_model_of_vowpal_wabbit_chooses(tmp_path: Path) -> None:
+    """A trained model's probabilities are VW's own; it knows who skis, and is worth more."""
+    rows = events(2500)
+    model = trained(tmp_path / "model.vw", rows[:1500])
     log = write(tmp_path / "log.json", rows[1500:])
     targets = (f"vw:{model}", "logging")
     found = evaluate_dsjson(log, DsjsonPlan(targets)).policies
@@ -284,6 +323,87 @@ def test_a_model_of_vowpal_wabbit_chooses(tmp_path: Path) -> None:
     assert logging is not None
     assert learned.value > logging.value + 0.1
     assert found[targets[0]].diagnosis.summary.mean_weight == pytest.approx(1, abs=0.15)
+
+
+def test_a_model_is_asked_what_the_line_asks(tmp_path: Path) -> None:
+    """Texts, numbers, lists, flags and nested features: as Vowpal Wabbit answers the line."""
+    rng = np.random.default_rng(3)
+    rich = {
+        "user": {"Größe": 1.5, "tags": [{"x": "ä b"}, {"y": 2}], "v": [1, 2.5], "old": True},
+        "plain": "te xt",
+        "nothing": None,
+        "_text": "free words",
+        "_ignored": 7,
+    }
+    rows = [event(rng) for _ in range(300)]
+    for row in rows:
+        row["c"] = {**rich, **row["c"]}
+        row["c"]["_multi"] = [{"_tag": "t", "n": {"id": str(n)}} for n in range(3)]
+    path = trained(tmp_path / "model.vw", rows)
+    workspace = vowpalwabbit.Workspace(f"--dsjson --testonly --quiet -i {path}")
+    model = VwModel(path)
+    for row in rows[:20]:
+        examples = workspace.parse(json.dumps(row))
+        whole = workspace.predict(examples)
+        workspace.finish_example(examples)
+        (draw,) = draws_of(json.dumps(row).encode())
+        assert model.pmf(draw) == pytest.approx([whole[action - 1] for action in draw.actions])
+    assert len({round(p, 6) for p in whole}) > 1
+
+
+UNREADABLE: dict[str, list[Any]] = {
+    "has not as many actions in c (_multi) as in a": [3, {}, {"_multi": [{"x": 1}]}],
+    "has an action in c (_multi) that is no JSON object": [{"_multi": [{}, 1, {}]}],
+    "has features by reference (__aid), which are elsewhere": [{"_multi": [{"__aid": 1}] * 3}],
+    "has a feature (c) that is no finite number": [
+        {"x": math.nan, "_multi": [{}] * 3},
+        {"_multi": [{"x": 10**400}] * 3},
+    ],
+    "has features (c) in a shape that Vowpal Wabbit does not read": [
+        {"_multi": [{"p": [[[""]], 1]}, {}, {}]},
+        {"x": [1, [2, 3]], "_multi": [{}] * 3},
+        {"x": ["a"], "_multi": [{}] * 3},
+    ],
+    "has features (c) that are no text": [{"x": "\ud800", "_multi": [{}] * 3}],
+}
+
+
+def test_lines_that_no_model_can_be_asked(tmp_path: Path) -> None:
+    """They are left out for all policies and named; some would end Vowpal Wabbit's process."""
+    rows = events(300)
+    model = trained(tmp_path / "model.vw", rows)
+    odd = [{**rows[0], "c": c} for lines in UNREADABLE.values() for c in lines]
+    beyond = {**rows[0], "a": [1, 2, 4], "_label_Action": 1}
+    log = write(tmp_path / "log.json", [*rows, *odd, beyond])
+    found = evaluate_dsjson(log, DsjsonPlan((f"vw:{model}", "logging")))
+    damaged = {reason: damage.count for reason, damage in found.left.damaged.items()}
+    assert damaged == {
+        **{reason: len(lines) for reason, lines in UNREADABLE.items()},
+        "names an action in a that c (_multi) does not have": 1,
+    }
+    assert [one.n for one in found.policies.values()] == [300, 300]
+    others = evaluate_dsjson(log, DsjsonPlan(("logging",))).policies
+    assert others["logging"].n == 300 + len(odd) + 1
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_mutated_lines_are_damaged_or_sound(seed: int) -> None:
+    """Whatever byte of a real line is changed, dropped or doubled."""
+    rng = np.random.default_rng(seed)
+    line = bytearray(json.dumps(event(rng, pdrop=0.5)).encode())
+    for _ in range(rng.integers(1, 4)):
+        place = int(rng.integers(len(line)))
+        piece = bytes(line[place : place + int(rng.integers(1, 20))])
+        other = rng.choice([b"", b"0", b"9" * 30, b"-", b"[", b"}", b'"', b"null", piece * 2])
+        line[place : place + len(piece)] = bytes(other)
+    try:
+        found = draws_of(bytes(line))
+        for draw in found:
+            question_of(draw)
+    except DamagedLineError:
+        return
+    assert all(0 < draw.probability <= 1 for draw in found)
 
 
 OURS = """
@@ -324,6 +444,9 @@ def test_what_cannot_be_evaluated(tmp_path: Path) -> None:
         evaluate_dsjson(tmp_path / "empty", DsjsonPlan())
     with pytest.raises(EmptyTableError):
         evaluate_dsjson(write(tmp_path / "none.json", ["{"]), DsjsonPlan())
+    for absent in ("action/0", "action/99"):
+        with pytest.raises(UnknownActionError, match=f"take {absent}; there are 1, 2, 3"):
+            evaluate_dsjson(log, DsjsonPlan((absent,)))
     with pytest.raises(UnknownTargetError, match="`action/NUMBER`"):
         evaluate_dsjson(log, DsjsonPlan(("fixed/mens",)))
     for model in (rubbish, tmp_path / "absent.vw"):

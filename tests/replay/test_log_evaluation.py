@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from decisionlog import Decision
+from decisionlog.ids import to_text
 from policy.policies import Fixed, Uniform
+from replay.errors import BadValueError
+from replay.estimate import Bounds
+from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction
-from replay.log_evaluation import LOGGING, Target, p_target
+from replay.log_evaluation import LOGGING, PolicyReading, Target, p_target
 from replay.verdict import Verdict
 from tests.replay.evaluations import evaluate_log
 from tests.replay.history import History, history, offer_of
@@ -60,6 +64,16 @@ def test_the_logging_policy_is_worth_the_mean(lived: History) -> None:
     assert found.result.diagnosis.summary.ess == pytest.approx(len(interactions))
     assert found.difference is not None
     assert (found.difference.value, found.difference.interval) == (0.0, (0.0, 0.0))
+
+
+def test_broken_promises_name_the_decision(lived: History) -> None:
+    """A reward beyond the declared bounds is named by its decision, not by a row of some chunk."""
+    interactions = read(lived)
+    first = next(one for one in interactions if one.reward > 0.5)
+    declared = IntervalSettings(clustered=True, bounds=Bounds(0.0, 0.5))
+    name = f"decision {to_text(first.decision.decision_id)}, column reward: 1.0 lies outside"
+    with pytest.raises(BadValueError, match=name):
+        PolicyReading(["ips"], declared).add(interactions, p_target(Fixed("spring"), interactions))
 
 
 def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
