@@ -67,6 +67,7 @@ def export(  # noqa: PLR0913 - one parameter an option
                     "skipped_days": done.skipped,
                     "cleaned_rows": done.cleaned,
                     "rows": dict(done.rows),
+                    "stale_policies": done.stale,
                 }
             if dsjson is not None:
                 lines = export_dsjson(found.interactions(advance), dsjson)
@@ -85,5 +86,7 @@ def _say(facts: dict[str, Any]) -> None:
         )
         if facts["cleaned_rows"]:
             line(f"{facts['cleaned_rows']:,} rows of erased subjects taken out of earlier files")
+        for name in facts["stale_policies"]:
+            line(f"the table of {name} is older than the others: ask for it, too, with --policy")
     if "dsjson" in facts:
         line(f"{facts['dsjson']}: {facts['lines']:,} lines")

@@ -2,53 +2,28 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from decisionlog import Delivery, Tombstone, erasure
 from decisionlog.extents import counts_between, expired_until, first_from
-from decisionlog.ids import from_text, lower_bound, time_ms, to_text
-from policy.files import write_atomically
-from replay.export.columns import (
-    SCHEMAS,
-    decision_row,
-    delivery_row,
-    interaction_row,
-    reward_row,
-)
-from replay.export.files import UNFINISHED, TableWriter, clean, row_count, rows_of, table_writer
-from replay.join import DAY_MS, Joined
-from replay.log_evaluation import Target, evaluation_row, is_usable
+from decisionlog.ids import lower_bound, time_ms, to_text
+from replay.export.cleaning import Cleaning
+from replay.export.day_facts import LOGGED, DayFacts, DayFile
+from replay.export.day_tables import EVALUATION, LOG_TABLES, DayTables, opened
+from replay.export.files import count_before, part_of
+from replay.join import DAY_MS
+from replay.log_evaluation import Target
+from replay.snapshot import end_of
 from replay.source import Source
 
-DAYS: Final = "days"
-"""Directory of the finished days' own files."""
-LOGGED: Final = ("decisions", "deliveries", "rewards")
-LAST_DAY_MS: Final = 253_402_214_400_000
-"""9999-12-31: decisions that claim to be later are on this day, since no calendar has theirs."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayExport:
-    """A finished day."""
-
-    day: str
-    settled: bool
-    """Whether every attribution window had closed."""
-    settings: str
-    """Whose rewards were counted, and which policies were evaluated."""
-    logged: dict[str, int]
-    """Rows that the log had of it, by table."""
-    rows: dict[str, int]
-    """Rows that were written, by table."""
-    erasures: str
-    """Digest of the tombstones that it honours."""
+STRETCH: Final = 4_096
+"""Decisions after which it is looked what retention has taken meanwhile."""
 
 
 @dataclass(slots=True)
@@ -63,6 +38,8 @@ class Exported:
     """Rows that were taken out of earlier files, since their subjects were erased."""
     rows: Counter[str] = field(default_factory=Counter)
     """Rows that were written, by table."""
+    stale: list[str] = field(default_factory=list)
+    """Policies whose tables are there, were not asked for, and are older than the others."""
 
 
 def export_days(
@@ -74,17 +51,63 @@ def export_days(
     """Exports decisions, deliveries, rewards and interactions by the day of the decision.
 
     Args:
-        source: what to read; its catalog says what counts as reward.
+        source: what to read, and from which moment; its catalog says what counts as reward.
         directory: gets `TABLE/day=YYYY-MM-DD/part-0.parquet`, and for each target
             `evaluation/NAME/day=…`.
         targets: policies to write tables for.
         on_progress: called with the decisions passed since the last call.
     """
-    export = _Export(source, directory, targets, on_progress or (lambda _: None))
-    export.forget()
-    for start, until in export.days():
-        export.day(start, until)
+    cleaning = Cleaning(source.log.store, directory)
+    export = _Export(source, directory, targets, cleaning.digest, on_progress or (lambda _: None))
+    export.done.cleaned = cleaning.run()
+    for day in _days(source):
+        export.day(day)
+    export.done.stale = export.stale()
     return export.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A day of the log."""
+
+    start: bytes
+    until: bytes
+    """The first id that is not of it, or not looked at."""
+
+    @property
+    def name(self) -> str:
+        return f"{datetime.fromtimestamp(time_ms(self.start) / 1000, UTC):%Y-%m-%d}"
+
+    @property
+    def end_ms(self) -> int:
+        """The midnight that ends it, Unix time."""
+        return time_ms(self.start) + DAY_MS
+
+
+def _days(source: Source) -> Iterator[_Day]:
+    """The days that the log has something of."""
+    # Whole days, even where part of one was asked for: a file must not stand for half a day.
+    start, end = _midnight(source.start), _end(source)
+    while (first := first_from(source.log.store, start)) is not None and first < end:
+        midnight = _midnight(first)
+        start = lower_bound(time_ms(midnight) + DAY_MS)
+        yield _Day(midnight, min(start, end))
+
+
+def _end(source: Source) -> bytes:
+    """The first id that is not exported."""
+    if source.until is None:
+        return source.end
+    midnight = _midnight(source.until)
+    is_whole = source.until == midnight
+    return end_of(
+        source.as_of_ms, midnight if is_whole else lower_bound(time_ms(midnight) + DAY_MS)
+    )
+
+
+def _midnight(decision_id: bytes) -> bytes:
+    """The first id of the day of an id."""
+    return lower_bound(time_ms(decision_id) // DAY_MS * DAY_MS)
 
 
 class _Export:
@@ -93,188 +116,129 @@ class _Export:
         source: Source,
         directory: Path,
         targets: Sequence[Target],
+        erasures: str,
         advance: Callable[[int], None],
     ) -> None:
         self._source = source
         self._directory = directory
-        self._targets = targets
+        self._days = DayFile(directory)
+        self._targets = {_table(target): target for target in targets}
+        self._erasures = erasures
         self._advance = advance
-        self._tombs = {one.subject: one for one in erasure.tombstones(source.log.store)}
-        self._erasures = _digest(self._tombs)
-        names = [target.name for target in targets]
-        self._settings = json.dumps([source.catalog.version, names, source.made_by])
+        self._settings = json.dumps([source.catalog.version, source.made_by])
         self.done = Exported()
 
-    def days(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Bounds of the days that the log has something of."""
-        log = self._source.log
-        # Whole days, even where part of one was asked for: a file must not stand for half a day.
-        start, end = _midnight(self._source.start), self._end()
-        while (first := first_from(log.store, start)) is not None and (end is None or first < end):
-            start = _midnight(first)
-            following = time_ms(start) + DAY_MS
-            until = None if following > LAST_DAY_MS else lower_bound(following)
-            yield start, until
-            if until is None:
-                return
-            start = until
-
-    def _end(self) -> bytes | None:
-        until = self._source.until
-        is_midnight = until is None or until == _midnight(until)
-        return (
-            until
-            if is_midnight or until is None
-            else lower_bound(time_ms(_midnight(until)) + DAY_MS)
-        )
-
-    def day(self, start: bytes, until: bytes | None) -> None:
-        """Writes one day, unless it is written already and nothing has changed."""
-        name = _name(start)
-        logged = counts_between(self._source.log.store, start, until)
-        known = self._known(name)
-        expired = expired_until(self._source.log.store)
-        if known is not None and (start < expired or self._is_unchanged(known, logged)):
+    def day(self, day: _Day) -> None:
+        """Writes the tables of one day that have changed."""
+        rows, known = self._rows(day), self._days.read(day.name)
+        tables = self._outdated(day, known, rows)
+        if not tables:
             self.done.skipped += 1
-            self._advance(logged["decisions"])
+            self._advance(rows["decisions"])
             return
-        rows = self._written(name, start, until)
-        settled = (
-            until is not None
-            and time_ms(until) + self._source.catalog.reward.attribution_days * DAY_MS
-            <= self._source.as_of_ms
+        written = self._written(day, tables)
+        facts = known
+        if facts is None or written.has_log:
+            facts = self._facts(day, known, written)
+        made_from = dict.fromkeys(self._targets, facts.basis)
+        self._days.write(replace(facts, made_from={**facts.made_from, **made_from}))
+        self.done.written.append(day.name)
+        self.done.rows.update(written.counts)
+
+    def stale(self) -> list[str]:
+        """Policies that were not asked for, whose tables are older than the others of some day."""
+        there = {f"{EVALUATION}/{path.name}" for path in (self._directory / EVALUATION).glob("*")}
+        found = [facts for facts in map(self._days.read, self._days.names()) if facts is not None]
+        return [
+            unquote(table.removeprefix(f"{EVALUATION}/"))
+            for table in sorted(there - self._targets.keys())
+            if any(facts.made_from.get(table) != facts.basis for facts in found)
+        ]
+
+    def _is_settled(self, day: _Day) -> bool:
+        closes_ms = day.end_ms + self._source.catalog.reward.attribution_days * DAY_MS
+        return closes_ms <= self._source.as_of_ms
+
+    def _rows(self, day: _Day) -> dict[str, int]:
+        """How many rows there are of a day: in the log, and of what expired in its tables."""
+        store = self._source.log.store
+        expired = _within(expired_until(store), day)
+        found = counts_between(store, expired, day.until)
+        if expired == day.start:
+            return found
+        return {
+            table: count + count_before(self._part(table, day), to_text(expired))
+            for table, count in found.items()
+        }
+
+    def _part(self, table: str, day: _Day) -> Path:
+        return part_of(self._directory / table, day.name)
+
+    def _outdated(self, day: _Day, known: DayFacts | None, rows: dict[str, int]) -> list[str]:
+        """The tables of a day that are not there, or do not say what the log says now."""
+        everything = [*LOG_TABLES, *self._targets]
+        if known is None or not self._is_settled(day):
+            return everything
+        if not known.holds(self._settings, rows, self._source.as_of_ms):
+            return everything
+        missing = {table for table in everything if not self._part(table, day).exists()}
+        if not missing.isdisjoint(LOG_TABLES):
+            return everything
+        made_from = known.made_from
+        return [one for one in self._targets if one in missing or made_from.get(one) != known.basis]
+
+    def _facts(self, day: _Day, before: DayFacts | None, written: DayTables) -> DayFacts:
+        # Rows that were kept came no later than what was known before.
+        is_kept = expired_until(self._source.log.store) > day.start
+        earlier_ms = before.latest_ms if before is not None and is_kept else 0
+        return DayFacts(
+            day=day.name,
+            settled=self._is_settled(day),
+            settings=self._settings,
+            rows={table: written.counts[table] for table in LOGGED},
+            latest_ms=max(written.latest_ms, earlier_ms),
+            erasures=self._erasures,
+            made_from={} if before is None else before.made_from,
         )
-        found = DayExport(name, settled, self._settings, logged, rows, self._erasures)
-        write_atomically(self._file(name), json.dumps(asdict(found), indent=1) + "\n")
-        self.done.written.append(name)
-        self.done.rows.update(rows)
 
-    def forget(self) -> None:
-        """Takes erased subjects out of what was written before, and removes what was cut short."""
-        for path in self._directory.rglob(f"*{UNFINISHED}"):
-            path.unlink()
-        for name in self._written_days() if self._tombs else ():
-            known = self._known(name)
-            if known is None or known.erasures != self._erasures:
-                self._clean(name, known)
+    def _written(self, day: _Day, tables: Sequence[str]) -> DayTables:
+        """Writes tables from the log, and from those before what the log has no more."""
+        parts = {table: self._part(table, day) for table in tables}
+        targets = {table: one for table, one in self._targets.items() if table in parts}
+        store = self._source.log.store
+        with opened(parts, targets) as written:
+            begin = _within(expired_until(store), day)
+            written.keep(day.start, begin)
+            for low, high in self._stretches(begin, day.until):
+                there = self._add(written, low, high)
+                # What retention took meanwhile, before or after it was read, is in earlier tables.
+                written.keep(low, min(expired_until(store), high), there)
+        return written
 
-    def _written_days(self) -> list[str]:
-        """Days that there are tables of, finished or not."""
-        parts = (self._directory / "decisions").glob("day=*/*.parquet")
-        return sorted(part.parent.name.removeprefix("day=") for part in parts)
+    def _stretches(self, start: bytes, until: bytes) -> Iterator[tuple[bytes, bytes]]:
+        starts = self._source.log.cuts(STRETCH, start=start, until=until)
+        return pairwise([start, *starts[1:], until])
 
-    def _known(self, name: str) -> DayExport | None:
-        path = self._file(name)
-        return DayExport(**json.loads(path.read_bytes())) if path.exists() else None
-
-    def _is_unchanged(self, known: DayExport, logged: dict[str, int]) -> bool:
-        same = known.settings == self._settings and known.logged == logged
-        return same and known.settled
-
-    def _file(self, name: str) -> Path:
-        return self._directory / DAYS / f"{name}.json"
-
-    def _tables(self) -> dict[str, str]:
-        """Path of each table in the directory, and the schema that it has."""
-        found = {name: name for name in (*LOGGED, "interactions")}
-        return found | {_evaluation(target): "evaluation" for target in self._targets}
-
-    def _written(self, name: str, start: bytes, until: bytes | None) -> dict[str, int]:
-        with ExitStack() as stack:
-            writers = {
-                table: stack.enter_context(
-                    table_writer(_part(self._directory / table, name), SCHEMAS[schema])
-                )
-                for table, schema in self._tables().items()
-            }
-            for joined in self._source.outcomes(start, until):
-                self._add(joined, writers)
-                self._advance(1)
-            for orphan in self._source.orphans(start, until):
-                if isinstance(orphan, Delivery):
-                    writers["deliveries"].add(delivery_row(orphan, None))
-                else:
-                    writers["rewards"].add(reward_row(orphan, None))
-        return {table: writer.count for table, writer in writers.items()}
-
-    def _add(self, joined: Joined, writers: dict[str, TableWriter]) -> None:
-        logged, subject = joined.logged, joined.logged.decision.subject
-        writers["decisions"].add(decision_row(logged.decision))
-        for delivery in logged.deliveries:
-            writers["deliveries"].add(delivery_row(delivery, subject))
-        for reward in logged.rewards:
-            writers["rewards"].add(reward_row(reward, subject))
-        one = joined.interaction
-        if one is None:
-            return
-        writers["interactions"].add(interaction_row(one))
-        for target in self._targets:
-            if is_usable(one, target):
-                identity = {"decision_id": to_text(one.decision.decision_id)}
-                row = {**identity, **evaluation_row(one, target)}
-                writers[_evaluation(target)].add(row)
-
-    def _clean(self, name: str, known: DayExport | None) -> None:
-        """Takes the erased out of all files of a day, other policies' tables too."""
-        gone = {
-            decision_id
-            for decision_id, subject in rows_of(
-                _part(self._directory / "decisions", name), ["decision_id", "subject"]
-            )
-            if self._is_erased(bytes.fromhex(subject), from_text(decision_id))
-        }
-        # The decisions come last: they tell a run that goes on after a crash who has to go.
-        for table in sorted(self._parts(name), key="decisions".__eq__) if gone else ():
-            path = _part(self._directory / table, name)
-            self.done.cleaned += clean(path, lambda decision_id: decision_id not in gone)
-        if known is not None:
-            self._note_cleaned(known)
-
-    def _note_cleaned(self, known: DayExport) -> None:
-        """Lets a finished day say what is left of it."""
-        parts = self._parts(known.day)
-        rows = {
-            table: row_count(_part(self._directory / table, known.day))
-            for table in known.rows
-            if table in parts
-        }
-        # What the log has by now is found out anew: it has forgotten the same.
-        logged = {
-            table: known.logged[table] - known.rows[table] + rows.get(table, 0) for table in LOGGED
-        }
-        facts = asdict(known) | {"rows": rows, "logged": logged, "erasures": self._erasures}
-        write_atomically(self._file(known.day), json.dumps(facts, indent=1) + "\n")
-
-    def _parts(self, name: str) -> set[str]:
-        """Paths of the tables that have a file of a day."""
-        parts = self._directory.rglob(f"day={name}/part-0.parquet")
-        return {part.parents[1].relative_to(self._directory).as_posix() for part in parts}
-
-    def _is_erased(self, subject: bytes, decision_id: bytes) -> bool:
-        tomb = self._tombs.get(subject)
-        return tomb is not None and tomb.covers(subject, decision_id)
+    def _add(self, written: DayTables, start: bytes, until: bytes) -> AbstractSet[bytes]:
+        """Adds a stretch of the log; returns the ids of the decisions that something is of."""
+        decided, orphaned = set[bytes](), set[bytes]()
+        for joined in self._source.outcomes(start, until):
+            written.add(joined)
+            decided.add(joined.logged.decision.decision_id)
+            self._advance(1)
+        for orphan in self._source.orphans(start, until):
+            # A decision that went between the two readings has its reports already.
+            if orphan.decision_id not in decided:
+                written.add_orphan(orphan)
+                orphaned.add(orphan.decision_id)
+        return decided | orphaned
 
 
-def _digest(tombs: Mapping[bytes, Tombstone]) -> str:
-    """Says which tombstones there are. Times would not: a clock may have been set back."""
-    facts = sorted(one.subject + one.through for one in tombs.values())
-    return blake2b(b"".join(facts), digest_size=16).hexdigest() if facts else ""
+def _within(decision_id: bytes, day: _Day) -> bytes:
+    """An id, or the bound of a day where it is not of the day."""
+    return min(max(decision_id, day.start), day.until)
 
 
-def _part(table: Path, day: str) -> Path:
-    return table / f"day={day}" / "part-0.parquet"
-
-
-def _evaluation(target: Target) -> str:
+def _table(target: Target) -> str:
     """Where a policy's table is; its name is whatever somebody gave."""
-    return f"evaluation/{quote(target.name, safe='')}"
-
-
-def _midnight(decision_id: bytes) -> bytes:
-    """The first id of the day of an id."""
-    day_ms = time_ms(decision_id) // DAY_MS * DAY_MS
-    return lower_bound(min(day_ms, LAST_DAY_MS))
-
-
-def _name(start: bytes) -> str:
-    return f"{datetime.fromtimestamp(time_ms(start) / 1000, UTC):%Y-%m-%d}"
+    return f"{EVALUATION}/{quote(target.name, safe='')}"

@@ -1,12 +1,13 @@
 """Parquet files that appear whole or not at all, written and cleaned in bounded memory."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from policy.files import sync
@@ -23,7 +24,7 @@ class TableWriter:
     """Takes rows and writes them in batches."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._schema = schema
+        self.schema = schema
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._rows: list[Row] = []
         self._held_bytes = 0
@@ -37,6 +38,12 @@ class TableWriter:
         if self._held_bytes >= BATCH_BYTES:
             self._flush()
 
+    def add_all(self, rows: pa.RecordBatch) -> None:
+        """Takes rows that are columns already."""
+        self._flush()
+        self._writer.write_batch(rows)
+        self.count += rows.num_rows
+
     def close(self) -> None:
         """Writes what is left."""
         self._flush()
@@ -44,7 +51,7 @@ class TableWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self.schema))
             self._rows, self._held_bytes = [], 0
 
 
@@ -90,6 +97,38 @@ def rows_of(path: Path, columns: list[str]) -> Iterator[Any]:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns)
             yield from zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+
+
+def rows_between(
+    path: Path, schema: pa.Schema, bounds: tuple[str, str], without: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a table between two ids of decisions, a row group at a time.
+
+    Args:
+        path: of the table; one that is not there has no rows.
+        schema: of what is yielded; columns that the table does not have are null.
+        bounds: the first id, and the first one that is left out.
+        without: ids that are left out as well.
+    """
+    if not path.exists():
+        return
+    name = ds.field("decision_id")
+    wanted = (name >= bounds[0]) & (name < bounds[1]) & ~name.isin(pa.array(without, pa.string()))
+    table = ds.dataset(path, schema=schema, format="parquet")
+    batches = table.to_batches(filter=wanted, batch_readahead=1, fragment_readahead=1)
+    yield from (batch for batch in batches if batch.num_rows)
+
+
+def count_before(path: Path, end: str) -> int:
+    """Returns how many rows a table has of decisions before an id; one not there has none."""
+    if not path.exists():
+        return 0
+    return int(ds.dataset(path, format="parquet").count_rows(filter=ds.field("decision_id") < end))
+
+
+def part_of(table: Path, day: str) -> Path:
+    """Where the file of a day is."""
+    return table / f"day={day}" / "part-0.parquet"
 
 
 def row_count(path: Path) -> int:

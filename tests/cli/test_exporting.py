@@ -23,8 +23,12 @@ def test_tables_are_exported_and_evaluated(sendwise: Sendwise, data: Path, tmp_p
     assert of_table["n"] == of_log["n"]
     again = sendwise("export", "--parquet", tables, "--policy", "fixed/spring", *options).json
     assert (again["days"], again["skipped_days"]) == ([], len(found["days"]))
+    assert again["stale_policies"] == []
+    earlier = ("--data", data, "--as-of", "2026-03-10")
+    ended = sendwise("export", "--parquet", tables, *earlier)
+    assert "the table of fixed/spring is older than the others" in ended.out
     audited = sendwise("audit", "--data", data, "--format", "json").json["entries"]
-    assert [one["kind"] for one in audited] == ["export", "export"]
+    assert [one["kind"] for one in audited] == ["export"] * 3
 
 
 def test_lines_are_exported(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,19 +11,20 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from decisionlog import DeliveryStatus, Reward, erasure, retention
-from decisionlog.ids import lower_bound, to_text
+from decisionlog.ids import from_text, lower_bound, to_text
 from decisionlog.readable import time_text
 from decisionlog.tables import Table
 from replay.evaluation import evaluate_table
 from replay.export import export_days
 from replay.export.columns import SCHEMAS
-from replay.export.days import DAYS
+from replay.export.day_facts import DAYS
 from replay.export.files import BATCH_BYTES, UNFINISHED, clean, table_writer
 from tests.replay.evaluations import evaluate_log
 from tests.replay.history import KEYS, LATER_MS, History, history
@@ -172,11 +174,31 @@ def test_days_with_open_windows_are_written_again(past: History, tmp_path: Path)
 
 
 def test_other_policies_are_other_tables(past: History, tmp_path: Path) -> None:
-    """A run that asks for another policy's table writes all days again."""
-    source = past.source()
-    export_days(source, tmp_path / "out")
-    done = export_days(source, tmp_path / "out", [source.target("uniform")])
-    assert len(done.written) == DAYS_LIVED
+    """A run that asks for another policy's table writes that one alone, and each only once."""
+    source, out = past.source(), tmp_path / "out"
+    export_days(source, out)
+    for name in ("uniform", "fixed/spring"):
+        done = export_days(source, out, [source.target(name)])
+        assert len(done.written) == DAYS_LIVED
+        assert list(done.rows) == [f"evaluation/{quote(name, safe='')}"]
+    for names in (["uniform"], [], ["fixed/spring", "uniform"]):
+        done = export_days(source, out, [source.target(name) for name in names])
+        assert (done.written, done.stale) == ([], [])
+
+
+def test_policies_that_are_left_behind_are_named(past: History, tmp_path: Path) -> None:
+    """A table that was not asked for when its day changed is called stale until it is."""
+    out, targets = tmp_path / "out", [past.source().target("fixed/spring")]
+    export_days(past.source(), out, targets)
+    for one in list(past.log.scan())[:10]:
+        past.reward(one.decision, after_ms=5000)
+    assert export_days(past.source(), out).stale == ["fixed/spring"]
+    assert export_days(past.source(), out).stale == ["fixed/spring"]
+    done = export_days(past.source(), out, targets)
+    assert (done.written, done.stale) == (["2026-03-02"], [])
+    expected = evaluate_log(list(past.source().interactions()), targets)["fixed/spring"]
+    table = evaluate_table(out / "evaluation" / "fixed%2Fspring", ["ips", "snips"])
+    assert table.to_json() == expected.result.to_json()
 
 
 def test_the_erased_leave_earlier_tables(past: History, tmp_path: Path) -> None:
@@ -221,7 +243,7 @@ def test_a_cleaning_that_was_stopped_is_finished(past: History, tmp_path: Path, 
         return clean(path, is_kept)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("replay.export.days.clean", clean_or_crash)
+        patch.setattr("replay.export.cleaning.clean", clean_or_crash)
         with pytest.raises(ZeroDivisionError):
             export_days(past.source(), tmp_path / "out")
     found = export_days(past.source(), tmp_path / "out")
@@ -279,6 +301,130 @@ def test_what_expired_stays_exported(past: History, tmp_path: Path) -> None:
     assert rows(tmp_path / "out", "decisions") == before
 
 
+def expire_until(past: History, bound: bytes) -> None:
+    """Let decisions before an id expire."""
+    while retention.expire(past.log.store, bound) is not None:
+        pass
+
+
+def ids_of(past: History) -> list[str]:
+    """Return the decisions that are in the log, as tables name them."""
+    return [to_text(one.decision.decision_id) for one in past.log.scan()]
+
+
+def test_a_day_that_expires_in_part_goes_on(tmp_path: Path) -> None:
+    """What came after its first export is exported; what expired keeps its rows, in all tables."""
+    out = tmp_path / "out"
+    with history(tmp_path / "data", WORLD) as past:
+        live(past, EACH_DAY)
+        noon_ms = past.clock.now_ms
+        targets = [past.source().target("uniform")]
+        export_days(past.source(noon_ms), out, targets)
+        past.clock.now_ms = noon_ms + 3_600_000
+        live(past, EACH_DAY)
+        ids = ids_of(past)
+        expire_until(past, from_text(ids[3]))
+        done = export_days(past.source(), out, targets)
+        assert done.written == ["2026-03-02"]
+        for table in ("decisions", "deliveries"):
+            assert [row["decision_id"] for row in rows(out, table)] == ids
+        # Of what expired before its window had closed nobody knows what it would have earned.
+        for table in ("interactions", "evaluation"):
+            assert [row["decision_id"] for row in rows(out, table)] == ids[3:]
+        again = export_days(past.source(), out, targets)
+        assert (again.written, again.skipped) == ([], 1)
+        expire_until(past, from_text(ids[-2]))
+        export_days(past.source(), out, targets)
+        assert [row["decision_id"] for row in rows(out, "decisions")] == ids
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_retention_may_overtake_an_export(tmp_path: Path, seed: int) -> None:
+    """Whatever expires while a day is written, each row of before or of the log is there once."""
+    out, rng = tmp_path / "out", random.Random(seed)  # noqa: S311 - chooses moments
+    tables = ("decisions", "deliveries", "rewards")
+    with history(tmp_path / "data", WORLD) as past, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("replay.export.days.STRETCH", 7)
+        live(past, 4 * EACH_DAY)
+        export_days(past.source(), out)
+        before = {table: identities(out, table) for table in tables}
+        live(past, EACH_DAY)
+        stranger = past.decide()
+        past.deliver(stranger)
+        past.delete(Table.DECISIONS, stranger.decision_id)
+        bound = lower_bound(past.clock.now_ms + 1)
+        expire_until(past, from_text(ids_of(past)[rng.randrange(40)]))
+
+        def expire_some(_: int) -> None:
+            if rng.random() < 0.2:
+                retention.expire(past.log.store, bound, rng.randint(1, 20))
+
+        done = export_days(past.source(), out, on_progress=expire_some)
+        assert done.written == ["2026-03-02"]
+        for table in tables:
+            now = identities(out, table)
+            assert len(now) == len(set(now))
+            assert set(before[table]) <= set(now), f"seed {seed}"
+        left = ids_of(past)
+        assert len(left) < 4 * EACH_DAY, f"hardly anything expired with seed {seed}"
+        assert set(left) <= {row["decision_id"] for row in rows(out, "decisions")}
+
+
+def identities(directory: Path, table: str) -> list[tuple[str, str]]:
+    """Return what names the rows of a table."""
+    report = {"decisions": "decision_id", "deliveries": "delivery_id", "rewards": "reward_id"}
+    return [(row["decision_id"], row[report[table]]) for row in rows(directory, table)]
+
+
+def test_an_export_looks_from_its_moment(past: History, tmp_path: Path) -> None:
+    """Decisions, reports and orphans that came later are in no table; later all of them are."""
+    stranger = past.decide()
+    past.delete(Table.DECISIONS, stranger.decision_id)
+    past.deliver(stranger, after_ms=40 * DAY_MS)
+    decision = past.decide()
+    past.deliver(decision)
+    past.reward(decision, after_ms=DAY_MS, reward_id="early")
+    past.reward(decision, after_ms=20 * DAY_MS, reward_id="late")
+    future = past.source().as_of_ms
+    past.clock.now_ms = START_MS + 35 * DAY_MS
+    later = past.decide()
+    as_of_ms = START_MS + 10 * DAY_MS
+    export_days(past.source(as_of_ms + 20 * DAY_MS), tmp_path / "out")  # all is settled then
+    for moment, names in ((as_of_ms, {"early"}), (future, {"early", "late"})):
+        export_days(past.source(moment), tmp_path / "out")
+        found = rows(tmp_path / "out", "rewards")
+        of_it = [row for row in found if row["decision_id"] == to_text(decision.decision_id)]
+        assert {row["reward_id"] for row in of_it} == names
+        is_now = moment == future
+        decided = {row["decision_id"] for row in rows(tmp_path / "out", "decisions")}
+        assert (to_text(later.decision_id) in decided) == is_now
+        delivered = {row["decision_id"] for row in rows(tmp_path / "out", "deliveries")}
+        assert (to_text(stranger.decision_id) in delivered) == is_now
+
+
+def test_a_reward_behind_the_moment_is_not_lost(past: History, tmp_path: Path) -> None:
+    """One that was there, but came after the moment of the first export, is in the next one."""
+    first = next(past.log.scan()).decision
+    past.reward(first, after_ms=30 * DAY_MS, reward_id="late")
+    export_days(past.source(START_MS + 25 * DAY_MS), tmp_path / "out")
+    done = export_days(past.source(), tmp_path / "out")
+    assert done.written == ["2026-03-02"]
+    assert "late" in {row["reward_id"] for row in rows(tmp_path / "out", "rewards")}
+
+
+def test_tables_that_were_deleted_are_written_again(past: History, tmp_path: Path) -> None:
+    """Whoever removes a table gets it anew from the next export that is asked for it."""
+    out, targets = tmp_path / "out", [past.source().target("uniform")]
+    export_days(past.source(), out, targets)
+    count = len(rows(out, "evaluation"))
+    shutil.rmtree(out / "evaluation")
+    done = export_days(past.source(), out, targets)
+    assert list(done.rows) == ["evaluation/uniform"]
+    assert len(rows(out, "evaluation")) == count
+    shutil.rmtree(out / "rewards")
+    assert len(export_days(past.source(), out, targets).written) == DAYS_LIVED
+
+
 def test_parts_of_days_are_whole_days(past: History, tmp_path: Path) -> None:
     """Bounds within a day take the whole day: no file stands for half of one."""
     bound = lower_bound(START_MS + DAY_MS + 1_000)
@@ -288,13 +434,13 @@ def test_parts_of_days_are_whole_days(past: History, tmp_path: Path) -> None:
     assert len(rows(tmp_path / "out", "decisions")) == EACH_DAY
 
 
-def test_decisions_beyond_the_calendar_are_exported(past: History, tmp_path: Path) -> None:
-    """A report on an id from the year 10889 ends on the last day there is."""
+def test_reports_on_days_to_come_wait(past: History, tmp_path: Path) -> None:
+    """A report on an id from the year 10889 is in no table until that day has come."""
     first = next(past.log.scan())
     far = b"\xff" * 6 + first.decision.decision_id[6:]
     past.engine.report_rewards([Reward(far, "r", "visit", 1.0, 1, 1)])
     done = export_days(past.source(), tmp_path / "out")
-    assert done.written[-1] == "9999-12-31"
+    assert done.written[-1] == "2026-03-04"
 
 
 KILLS = 8
