@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import re
-import tomllib
 from functools import cached_property
 from math import fsum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     ValidationError,
     model_validator,
@@ -31,6 +30,7 @@ from policy.catalog_fields import (
     Table,
     TimeZone,
     Weekdays,
+    whole,
 )
 from policy.catalog_rules import (
     CAPS_MAX,
@@ -44,6 +44,7 @@ from policy.catalog_rules import (
     History,
     dangling_rules,
 )
+from policy.catalog_text import read_catalog, tables_of
 from policy.crosses import DEFAULT_WORDS, CrossWords
 from policy.errors import CatalogError, Problem
 from policy.exploration import Exploration
@@ -54,6 +55,7 @@ from policy.features import (
     feature_tokens,
 )
 from policy.places import Location, dotted, line_of
+from policy.plain_words import plain
 
 NO_SEND = "no_send"
 NO_CHANNEL = "none"
@@ -185,7 +187,7 @@ class Baseline(Table):
 class Catalog(Table):
     """A whole catalog."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Annotated[Literal[1], BeforeValidator(whole)] = Field(alias="schema")
     name: Name
     channels: dict[Name, Channel] = Field(min_length=1, max_length=CHANNELS_MAX)
     offers: dict[Name, Offer] = Field(min_length=1, max_length=OFFERS_MAX)
@@ -258,39 +260,12 @@ def parse_catalog(text: str, source: str = "the catalog") -> Catalog:
         CatalogError: with everything that is wrong and where.
     """
     try:
-        catalog = Catalog.model_validate(_tables(text, source))
+        catalog = Catalog.model_validate(tables_of(text, source))
     except ValidationError as error:
         raise CatalogError(source, _problems(error, text)) from None
     if dangling := _dangling(catalog, text):
         raise CatalogError(source, dangling)
     return catalog
-
-
-def _tables(text: str, source: str) -> dict[str, Any]:
-    try:
-        text.encode()
-        return tomllib.loads(text)
-    except UnicodeEncodeError as error:
-        line = text.count("\n", 0, error.start) + 1
-        problem = Problem("", "not Unicode text: it has a lone surrogate", line)
-    except RecursionError:
-        problem = Problem("", "not a catalog: its tables or lists are nested too deeply")
-    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
-        found = re.search(r"at line (\d+)", str(error))
-        problem = Problem("", f"not TOML: {error}", int(found[1]) if found else None)
-    raise CatalogError(source, [problem])
-
-
-def read_catalog(path: Path) -> str:
-    """The text of a catalog file.
-
-    Raises:
-        CatalogError: if it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(str(path), [Problem("", f"cannot be read: {error}")]) from None
 
 
 def load_catalog(path: Path) -> Catalog:
@@ -304,28 +279,15 @@ def load_catalog(path: Path) -> Catalog:
 
 def _problems(error: ValidationError, text: str) -> list[Problem]:
     """Pydantic's findings, each with its place and its line."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
     return [
-        _problem(detail["loc"], _PLAIN.get(detail["type"], detail["msg"]), text)
-        for detail in details
+        _problem(detail["loc"], plain(detail), text) for detail in error.errors(include_url=False)
     ]
-
-
-# Where pydantic speaks to programmers, say it to those who write the file.
-_PLAIN = {
-    "extra_forbidden": "is not a known key",
-    "missing": "is required",
-    "string_pattern_mismatch": (
-        "must be letters, digits, '.', '_' and '-', and begin with a letter or a digit"
-    ),
-}
 
 
 def _problem(location: Location, message: str, text: str) -> Problem:
     # Pydantic appends this to the place of a key that is wrong; the place is the key itself.
     path = location[:-1] if location[-1:] == ("[key]",) else location
-    shown = dotted(path)[:PLACE_CHARS_MAX]
-    return Problem(shown, message.removeprefix("Value error, "), line_of(text, path))
+    return Problem(dotted(path)[:PLACE_CHARS_MAX], message, line_of(text, path))
 
 
 def _dangling(catalog: Catalog, text: str) -> list[Problem]:

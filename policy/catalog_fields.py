@@ -34,6 +34,13 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 
+def whole(value: object) -> object:
+    """Refuses what only equals a whole number: true is not 1."""
+    if type(value) is not int:
+        raise ValueError("must be a whole number")
+    return value
+
+
 def _feature_name(name: str) -> str:
     if problem := name_problem(name):
         raise ValueError(problem)

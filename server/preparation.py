@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from decisionlog import AuditKind, DecisionLog, LogMissing, load_keys
-from policy.catalog import Catalog, parse_catalog, read_catalog
+from policy.catalog import Catalog, parse_catalog
+from policy.catalog_text import read_catalog
 from policy.contact_rules import reach_ms
 from policy.errors import InvalidRolloutError
 from policy.registry import Registry

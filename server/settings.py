@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from decisionlog import RingSource, no_keys, ring_file
 from decisionlog.upkeep import DAYS_MAX, DEFAULT_REQUEST_DAYS
+from policy.plain_words import plain
 from server.serve_errors import InvalidSettingError
 
 PORT_MAX = 65_535
@@ -38,7 +39,7 @@ def _first_problem(error: ValidationError) -> InvalidSettingError:
     first = error.errors()[0]
     setting = ".".join(str(part) for part in first["loc"]) or "settings"
     given = "" if first["type"] in {"missing", "value_error"} else f" (it is {first['input']!r})"
-    problem = first["msg"].removeprefix("Value error, ")
+    problem = plain(first)
     head, separator, tail = problem.partition(": ")
     if first["type"] == "value_error" and not first["loc"] and separator:
         return InvalidSettingError(head, tail)

@@ -75,9 +75,9 @@ def test_tokens_cover_every_offer_and_channel() -> None:
 
 MISTAKES: list[tuple[str, str, str, str, str]] = [
     # What is replaced in FULL, by what, the place, what its line begins with, a part of the text.
-    ("schema = 1", "schema = 2", "schema", "schema", "should be 1"),
+    ("schema = 1", "schema = 2", "schema", "schema", "must be 1"),
     ('name = "shop"', 'name = "my shop"', "name", "name", "letters, digits"),
-    ('name = "shop"', "name = 7", "name", "name", "valid string"),
+    ('name = "shop"', "name = 7", "name", "name", "text in quotes"),
     (
         "[channels.sms]",
         "[channels.sms]\nconset = 1",
@@ -92,7 +92,7 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
         '[channels."s m s"]',
         "letters, digits",
     ),
-    ('"marketing"', '""', "channels.email.consent", "consent", "at least 1 character"),
+    ('"marketing"', '""', "channels.email.consent", "consent", "must not be empty"),
     ('["sunday"]', '["sunday", "sun"]', "channels.email.quiet_days[1]", "quiet_days", "'monday'"),
     (
         "start = 21:00:00",
@@ -199,13 +199,19 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
         "step_minutes",
         "multiple of 15",
     ),
-    ("step_minutes = 60", "step_minutes = 2880", "send_times.step_minutes", "step_minutes", "1440"),
+    (
+        "step_minutes = 60",
+        "step_minutes = 2880",
+        "send_times.step_minutes",
+        "step_minutes",
+        "1,440",
+    ),
     (
         "step_minutes = 60",
         "step_minutes = true",
         "send_times.step_minutes",
         "step_minutes",
-        "integer",
+        "whole number",
     ),
     ("windows = 24", "windows = 0", "send_times.windows", "windows", "1"),
     ("windows = 24", "windows = 169", "send_times.windows", "windows", "168"),
@@ -227,7 +233,7 @@ MISTAKES: list[tuple[str, str, str, str, str]] = [
     ("click = 0.1", f"click = 1{'0' * 400}", "reward.weights.click", "click", "number"),
     ("[reward.weights]\nclick = 0.1\norder = 1.0", "", "reward.weights", "[reward]", "required"),
     ('name = "squarecb"', 'name = "thompson"', "exploration.name", "name", "'squarecb'"),
-    ("floor = 0.02", "floor = 0", "exploration.floor", "floor", "greater"),
+    ("floor = 0.02", "floor = 0", "exploration.floor", "floor", "at least 0.000001"),
     ("floor = 0.02", "gamma_scale = inf", "exploration.gamma_scale", "gamma_scale", "finite"),
     ("floor = 0.02", 'floor = "0.02"', "exploration.floor", "floor", "number"),
     ("random = 0.05", "random = 1.5", "traffic.random", "random", "1"),
@@ -315,7 +321,6 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 
 @given(st.binary(max_size=200))
 @example(b"\xff\xfe")
-@example(b"\xef\xbb\xbf" + MINIMAL.encode())
 def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     """Any file at all is a catalog or a CatalogError that names the file."""
     path = tmp_path_factory.mktemp("catalog") / "catalog.toml"

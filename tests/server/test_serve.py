@@ -258,8 +258,8 @@ def test_a_catalog_stays_in_force(served_before: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--workers", "0"], "workers: Input should be greater than or equal to 1 (it is 0)"),
-        (["--port", "70000"], "port: Input should be less than or equal to 65535 (it is 70000)"),
+        (["--workers", "0"], "workers: must be at least 1 (it is 0)"),
+        (["--port", "70000"], "port: must be at most 65,535 (it is 70000)"),
         (["--trace-ratio", "0.5"], "trace_ratio: needs otlp_endpoint"),
     ],
 )

@@ -54,11 +54,11 @@ def test_there_is_a_worker_for_each_core() -> None:
 @pytest.mark.parametrize(
     ("given_settings", "message"),
     [
-        ({"port": 70_000}, "port: Input should be less than or equal to 65535 (it is 70000)"),
-        ({"workers": 0}, "workers: Input should be greater than or equal to 1 (it is 0)"),
-        ({"port": "http"}, "port: Input should be a valid integer"),
-        ({"grace_seconds": float("nan")}, "grace_seconds: Input should be"),
-        ({"log_level": "loud"}, "log_level: Input should be 'debug', 'info'"),
+        ({"port": 70_000}, "port: must be at most 65,535 (it is 70000)"),
+        ({"workers": 0}, "workers: must be at least 1 (it is 0)"),
+        ({"port": "http"}, "port: must be a whole number"),
+        ({"grace_seconds": float("nan")}, "grace_seconds: must be"),
+        ({"log_level": "loud"}, "log_level: must be 'debug', 'info'"),
         ({"colour": "red"}, "colour: "),
         ({"data_dir": None}, "data_dir: Input is not a valid path"),
         ({"otlp_endpoint": "127.0.0.1:4317"}, "otlp_endpoint: should look like http://127.0.0.1"),
