@@ -9,7 +9,7 @@ import typer
 
 from cli.commands import Commands
 from cli.key_ring import name_ring
-from cli.output import complain, line
+from cli.output import complain, line, narrate
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
 from replay.errors import ReplayError
@@ -57,6 +57,7 @@ def common_options(
 
 def main() -> None:
     """Runs the command line; what a person can mend ends it with one clear line, exit code 1."""
+    narrate()
     try:
         app(prog_name="sendwise")
     except (PolicyError, DecisionLogError, ReplayError, ServeError) as error:

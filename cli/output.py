@@ -1,6 +1,7 @@
 """Prints results to standard output, and progress to standard error."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +65,21 @@ def progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
 def warn(text: str) -> None:
     """Prints what a command that did its work could not do beside it."""
     _err.print(f"sendwise: warning: {text}", markup=False, style="yellow", soft_wrap=True)
+
+
+class _Narrator(logging.Handler):
+    """Tells a person at a terminal what the program is busy with."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the message above a bar, if there is one."""
+        _err.print(f"sendwise: {record.getMessage()}", markup=False, soft_wrap=True)
+
+
+def narrate() -> None:
+    """Says what takes long and cannot show a bar, where somebody watches; `serve` has a log."""
+    if _err.is_terminal:
+        logging.getLogger().addHandler(_Narrator())
+        logging.getLogger("policy.compiled").setLevel(logging.INFO)
 
 
 def complain(text: str) -> None:

@@ -1,5 +1,6 @@
 """Compiles the loops over a model's weights; the one module that knows Numba."""
 
+import logging
 import os
 from collections.abc import Callable
 from hashlib import blake2b
@@ -7,7 +8,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core import event
 
+_log = logging.getLogger(__name__)
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -70,4 +73,24 @@ def _keep() -> bool:
     return False
 
 
+class Notice(event.Listener):
+    """Says once that something is compiled, and for how long: long enough to wonder."""
+
+    def __init__(self) -> None:
+        self._is_said = False
+
+    def on_start(self, _event: object) -> None:
+        """Numba begins to compile a function; code that was kept gets none of this."""
+        if not self._is_said:
+            how_often = "once" if _IS_KEPT else "at each start: no directory can keep the code"
+            _log.info(
+                "compiling for this processor, which takes up to half a minute, %s", how_often
+            )
+            self._is_said = True
+
+    def on_end(self, _event: object) -> None:
+        """What takes long has been said."""
+
+
 _IS_KEPT = _keep()
+event.register("numba:compile", Notice())  # type: ignore[no-untyped-call] # Numba has few types

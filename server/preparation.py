@@ -1,10 +1,12 @@
 """Gets a data directory ready to be served: key, log, catalog, rollout."""
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
 from decisionlog import AuditKind, DecisionLog, LogMissing, load_keys
 from policy.catalog import Catalog, parse_catalog
+from policy.catalog_notes import notes_of
 from policy.catalog_text import read_catalog
 from policy.contact_rules import reach_ms
 from policy.errors import InvalidRolloutError
@@ -16,6 +18,8 @@ from server.auth import Tokens
 from server.keeping import DAY_MS, limits_of
 from server.serve_errors import InvalidSettingError
 from server.settings import ServeSettings
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
@@ -43,7 +47,10 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
     else:
         # A server that does not start must not change what is in force: all checks come first.
         text = read_catalog(catalog)
-        _check(settings, parse_catalog(text, str(catalog)))
+        found = parse_catalog(text, str(catalog))
+        _check(settings, found)
+        for note in notes_of(found, text, datetime.now(UTC)):
+            _log.warning("%s: %s", catalog, note)
         _prepare(settings)
         rollout = releases.publish(text, str(catalog))
     _note_start(settings, rollout)

@@ -7,6 +7,12 @@ import pytest
 from tests.cli.conftest import Sendwise
 from tests.shop import CATALOG, shop
 
+PAST = {
+    "place": "offers.past.valid_until",
+    "text": "has passed, so the offer is not sent any more",
+    "line": 20,
+}
+
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
@@ -17,11 +23,12 @@ def catalog(tmp_path: Path) -> Path:
 
 
 def test_a_valid_catalog(sendwise: Sendwise, catalog: Path) -> None:
-    """One line that says what is in it."""
+    """One line that says what is in it, and what is hardly meant."""
     ended = sendwise("check", catalog)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == (
         f"{catalog} is valid: 3 offers, 2 channels, 6 send windows, version {shop().version}\n"
+        "  note: line 20: offers.past.valid_until: has passed, so the offer is not sent any more\n"
     )
 
 
@@ -34,6 +41,7 @@ def test_a_valid_catalog_in_json(sendwise: Sendwise, catalog: Path) -> None:
         "channels": 2,
         "windows": 6,
         "no_send": True,
+        "notes": [PAST],
     }
 
 
