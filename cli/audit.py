@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from cli.opening import Scope, bound, log, source
+from cli.opening import Scope, bound, log, source, warn_of_damage
 from cli.options import (
     DEFAULT_DATA_DIR,
     CatalogFile,
@@ -80,7 +80,9 @@ def ledger(
         )
     facts = {**asdict(result), "balanced": result.balanced}
     show(facts, form, lambda: _text(result))
-    raise typer.Exit(0 if result.balanced else 1)
+    if result.damaged:
+        warn_of_damage(f"{result.damaged:,} records are counted by their number alone")
+    raise typer.Exit(0 if result.balanced and not result.damaged else 1)
 
 
 def audit(

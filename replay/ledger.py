@@ -21,6 +21,8 @@ class Ledger:
     """Failed, suppressed or overridden."""
     pending: int
     """No delivery was reported."""
+    decisions_damaged: int
+    """Cannot be read, see `sendwise check-log`."""
     decisions_erased: int
     """Removed with their subject."""
     decisions_expired: int
@@ -30,9 +32,11 @@ class Ledger:
     deliveries_joined: int
     """On a decision of this log."""
     deliveries_unmatched: int
-    """On a decision that this log does not hold."""
+    """On a decision that this log does not hold, or that is damaged."""
     deliveries_duplicate: int
     """Repeats of a report that was stored before."""
+    deliveries_damaged: int
+    """Cannot be read, see `sendwise check-log`."""
     deliveries_erased: int
     """Removed with their subject, or come afterwards and not kept."""
     deliveries_expired: int
@@ -46,9 +50,11 @@ class Ledger:
     late: int
     """Of a decision of this log, after its attribution window had closed."""
     unmatched: int
-    """Of a decision that this log does not hold."""
+    """Of a decision that this log does not hold, or that is damaged."""
     duplicate: int
     """Repeats of a reward that was stored before."""
+    rewards_damaged: int
+    """Cannot be read, see `sendwise check-log`."""
     rewards_erased: int
     """Removed with their subject, or come afterwards and not kept."""
     rewards_expired: int
@@ -61,6 +67,8 @@ class Ledger:
     """Reported as failed or suppressed."""
     contacts_open: int
     """No delivery was reported: they count as if they had been sent."""
+    contacts_damaged: int
+    """Cannot be read, see `sendwise check-log`."""
     contacts_erased: int
     """Removed with their subject."""
     contacts_expired: int
@@ -72,13 +80,19 @@ class Ledger:
         gone = [
             getattr(self, f"{kind}_erased") + getattr(self, f"{kind}_expired") for kind in _KINDS
         ]
+        damaged = [getattr(self, f"{kind}_damaged") for kind in _KINDS]
         fates = self.delivered + self.undelivered + self.pending
         reports = self.deliveries_joined + self.deliveries_unmatched + self.deliveries_duplicate
         joins = self.joined + self.early + self.late + self.unmatched + self.duplicate
         contacts = self.contacts_confirmed + self.contacts_released + self.contacts_open
         came_in = [self.decided, self.deliveries, self.rewards, self.contacts]
         found = [fates, reports, joins, contacts]
-        return came_in == [sum(pair) for pair in zip(found, gone, strict=True)]
+        return came_in == [sum(parts) for parts in zip(found, damaged, gone, strict=True)]
+
+    @property
+    def damaged(self) -> int:
+        """Records that cannot be read."""
+        return sum(int(getattr(self, f"{kind}_damaged")) for kind in _KINDS)
 
 
 def ledger(
@@ -100,36 +114,41 @@ def ledger(
     """
     before = log.taken()
     found = tally(log, rule, on_progress, open_log=open_log, processes=processes)
-    fates, seen, contacts = found.fates, found.reports, found.contacts
+    fates, seen, contacts, damaged = found.fates, found.reports, found.contacts, found.damaged
     after = log.taken()
     reports = seen["deliveries_joined"] + seen["deliveries_orphaned"]
     joins = seen.total() - reports
+    deliveries, rewards = reports + damaged["deliveries"], joins + damaged["rewards"]
     came_in = _CameIn(before, after)
     return Ledger(
-        decided=came_in.agreed("decisions", fates.total()),
+        decided=came_in.agreed("decisions", fates.total() + damaged["decisions"]),
         delivered=fates[Fate.DELIVERED],
         undelivered=fates[Fate.FAILED] + fates[Fate.SUPPRESSED] + fates[Fate.OVERRIDDEN],
         pending=fates[Fate.PENDING],
+        decisions_damaged=damaged["decisions"],
         decisions_erased=after.erased.decisions,
         decisions_expired=after.expired.decisions,
-        deliveries=came_in.agreed("deliveries", reports) + after.deliveries_repeated,
+        deliveries=came_in.agreed("deliveries", deliveries) + after.deliveries_repeated,
         deliveries_joined=seen["deliveries_joined"],
         deliveries_unmatched=seen["deliveries_orphaned"],
         deliveries_duplicate=after.deliveries_repeated,
+        deliveries_damaged=damaged["deliveries"],
         deliveries_erased=after.erased.deliveries,
         deliveries_expired=after.expired.deliveries,
-        rewards=came_in.agreed("rewards", joins) + after.rewards_repeated,
+        rewards=came_in.agreed("rewards", rewards) + after.rewards_repeated,
         joined=seen["rewards_in_time"],
         early=seen["rewards_early"],
         late=seen["rewards_late"],
         unmatched=seen["rewards_orphaned"],
         duplicate=after.rewards_repeated,
+        rewards_damaged=damaged["rewards"],
         rewards_erased=after.erased.rewards,
         rewards_expired=after.expired.rewards,
-        contacts=came_in.agreed("contacts", contacts.total()),
+        contacts=came_in.agreed("contacts", contacts.total() + damaged["contacts"]),
         contacts_confirmed=contacts["confirmed"],
         contacts_released=contacts["released"],
         contacts_open=contacts["open"],
+        contacts_damaged=damaged["contacts"],
         contacts_erased=after.erased.contacts,
         contacts_expired=after.expired.contacts,
     )

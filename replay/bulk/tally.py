@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from decisionlog import DecisionLog
+from decisionlog import DamagedRecord, DecisionLog
 from decisionlog.bulk import table_slices
-from decisionlog.scan import raise_damage
 from decisionlog.tables import Table
 from policy.catalog import Reward as RewardRule
 from replay.bulk import decode
@@ -41,6 +40,12 @@ class Tally:
     """Deliveries and rewards, by `REPORT_COUNTS`."""
     contacts: Counter[str] = field(default_factory=Counter)
     """Contacts that decisions reserved: confirmed, released or open."""
+    damaged: Counter[str] = field(default_factory=Counter)
+    """Records that cannot be read, by table. Reports on damaged decisions count as orphaned."""
+
+    def note(self, damage: DamagedRecord) -> None:
+        """Counts a record that cannot be read."""
+        self.damaged[damage.table] += 1
 
     def merge(self, other: "Tally") -> None:
         """Takes in what was counted elsewhere."""
@@ -48,6 +53,7 @@ class Tally:
         self.fates.update(other.fates)
         self.reports.update(other.reports)
         self.contacts.update(other.contacts)
+        self.damaged.update(other.damaged)
 
 
 def tally(
@@ -66,9 +72,6 @@ def tally(
         on_progress: called with the decisions read since the last call.
         open_log: opens the same log in another process; None where only this one may read it.
         processes: the most to use; None: one a core. The counts are the same for any number.
-
-    Raises:
-        DamagedRecord: a record cannot be read.
     """
     found = Tally()
     for part in _parts(log, rule, open_log, processes):
@@ -110,12 +113,12 @@ def _tally_there(stretch: Stretch) -> Tally:
 def _tally(log: DecisionLog, rule: RewardRule, stretch: Stretch) -> Tally:
     start, until = stretch
     found = Tally()
-    for part in BulkJoin(log, rule, as_of_ms=0).slices(start, until):
+    for part in BulkJoin(log, rule, as_of_ms=0, on_damage=found.note).slices(start, until):
         found.decisions += len(part.fate)
         fates = np.bincount(part.fate, minlength=len(FATE_ORDER)).tolist()
         found.fates.update(dict(zip(FATE_ORDER, fates, strict=True)))
         found.reports.update({count: getattr(part, count) for count in REPORT_COUNTS})
     for rows in table_slices(log.store, Table.CONTACTS, start=start, until=until):
-        holds = np.bincount(decode.holds(rows, raise_damage), minlength=len(HOLDS)).tolist()
+        holds = np.bincount(decode.holds(rows, found.note), minlength=len(HOLDS)).tolist()
         found.contacts.update(dict(zip(HOLDS, holds, strict=True)))
     return found

@@ -83,6 +83,17 @@ def test_a_log_with_a_hole_is_not(sendwise: Sendwise, data: Path) -> None:
     assert (found.code, found.json["balanced"]) == (1, False)
 
 
+def test_a_damaged_log_is_balanced_and_not_sound(sendwise: Sendwise, data: Path) -> None:
+    """Damage is a count of its own; a warning and the exit code tell of it."""
+    with DecisionLog.open(data, keys=KEYS) as log:
+        decision = next(log.scan()).decision
+        with log.store.write() as transaction:
+            transaction.put(Table.DECISIONS, decision.decision_id, b"nonsense")
+    found = sendwise("ledger", "--data", data, "--format", "json")
+    assert (found.code, found.json["balanced"], found.json["decisions_damaged"]) == (1, True, 1)
+    assert "check-log" in found.err
+
+
 def test_the_catalog_says_what_is_late(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
     """Another attribution window from a file moves rewards, and the books still balance."""
     text = next((data / "catalogs").iterdir()).read_text()

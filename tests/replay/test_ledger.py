@@ -29,6 +29,27 @@ def test_an_empty_log_is_balanced(past: History) -> None:
     assert (found.decided, found.deliveries, found.rewards) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("table", "count"),
+    [
+        (Table.DECISIONS, "decisions_damaged"),
+        (Table.DELIVERIES, "deliveries_damaged"),
+        (Table.REWARDS, "rewards_damaged"),
+    ],
+)
+def test_damaged_records_are_counted(past: History, table: Table, count: str) -> None:
+    """One that cannot be read has a line of its own, and all else is counted as ever."""
+    decisions = [past.decide() for _ in range(3)]
+    for decision in decisions:
+        past.deliver(decision)
+        past.reward(decision)
+    past.damage(table, decisions[1].decision_id)
+    found = counted(past)
+    assert found.balanced
+    assert (found.damaged, getattr(found, count)) == (1, 1)
+    assert (found.decided, found.deliveries, found.rewards) == (3, 3, 3)
+
+
 def orphan(past: History) -> Decision:
     """A decision that the log will not hold."""
     with history(Path(past.log._store.directory) / "elsewhere", seed=1) as other:
@@ -57,12 +78,14 @@ def test_every_count_has_its_meaning(past: History) -> None:
         delivered=2,
         undelivered=1,
         pending=1,
+        decisions_damaged=0,
         decisions_erased=0,
         decisions_expired=0,
         deliveries=4,
         deliveries_joined=2,
         deliveries_unmatched=1,
         deliveries_duplicate=1,
+        deliveries_damaged=0,
         deliveries_erased=0,
         deliveries_expired=0,
         rewards=7,
@@ -71,12 +94,14 @@ def test_every_count_has_its_meaning(past: History) -> None:
         late=1,
         unmatched=1,
         duplicate=1,
+        rewards_damaged=0,
         rewards_erased=0,
         rewards_expired=0,
         contacts=0,
         contacts_confirmed=0,
         contacts_released=0,
         contacts_open=0,
+        contacts_damaged=0,
         contacts_erased=0,
         contacts_expired=0,
     )

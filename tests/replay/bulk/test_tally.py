@@ -111,17 +111,21 @@ def test_processes_make_no_difference(
     assert alone.balanced
 
 
-def test_damage_that_another_process_finds_is_named(
+def test_damage_that_another_process_finds_is_counted(
     tmp_path: Path, opener: OpenLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is that of the record, wherever it was read."""
+    """A damaged record is counted by its table, wherever it was read, and stops nothing."""
     monkeypatch.setattr(tallying, "STRETCH", 1)
     monkeypatch.setattr(tallying, "STRETCHES_TO_START", 1)
-    with DecisionLog.open(tmp_path, keys=KEYS) as log:
-        with log.store.write() as transaction:
+    with DecisionLog.open(tmp_path, keys=KEYS) as writer:
+        whole = tally(writer, RULE)
+        with writer.store.write() as transaction:
             transaction.put(Table.DECISIONS, decision_id(3), b"nonsense")
-        with pytest.raises(DamagedRecord, match=decision_id(3).hex()):
-            tally(log, RULE, open_log=opener, processes=2)
+            transaction.put(Table.CONTACTS, decision_id(4), b"nonsense")
+        found = tally(writer, RULE, open_log=opener, processes=2)
+    assert found.damaged == {"decisions": 1, "contacts": 1}
+    assert found.decisions == whole.decisions - 1
+    assert found.reports.total() == whole.reports.total()
 
 
 def test_even_cuts_lie_between_the_first_decision_and_the_last(log: DecisionLog) -> None:
