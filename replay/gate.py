@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from policy.catalog import Reward as RewardRule
 from replay.checks import LogChecks, LogFindings
 from replay.errors import NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Estimate
@@ -57,8 +56,8 @@ class GateResult:
 class GateReading:
     """What was found in some decisions; see `replay.slices.Reading`."""
 
-    def __init__(self, rule: RewardRule, intervals: IntervalSettings = LOG_INTERVALS) -> None:
-        self.checks = LogChecks(rule)
+    def __init__(self, source: Source, intervals: IntervalSettings = LOG_INTERVALS) -> None:
+        self.checks = LogChecks(source.catalog.reward, source.as_of_ms)
         self.candidate = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
         self.champion = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
         self.paired = make_paired(PAIRED_FORM, intervals)
@@ -108,7 +107,7 @@ class GatePlan:
         candidate, champion = source.target(self.candidate), source.target(self.champion)
 
         def read(joined: Iterable[Joined]) -> GateReading:
-            found = GateReading(source.catalog.reward, self.intervals)
+            found = GateReading(source, self.intervals)
             for chunk in chunks(joined):
                 found.add(chunk, candidate, champion)
             return found

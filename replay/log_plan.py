@@ -67,7 +67,7 @@ class LogReading:
             for name in (LOGGING, *plan.versions)
         }
         self.left: Counter[Left] = Counter()
-        self.checks = LogChecks(source.catalog.reward)
+        self.checks = LogChecks(source.catalog.reward, source.as_of_ms)
         model = plan.reward_model
         self.calibration = None if model is None else Calibration(model.name)
 

@@ -3,18 +3,22 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
 from scipy.special import chdtrc
 
+from policy.catalog import Reward as RewardRule
 from policy.situation import Stage
-from replay.join import Fate, Joined, fate
+from replay.join import Fate, Joined, Left, closes_at_ms, fate
 from replay.verdict import Finding, Verdict
 
 WARN_CHANCE = 1e-3
 """So often would equal rates look as different by luck."""
 WARN_V = 0.05
 """Below it the difference is too small to matter (Cramér's V: 0 for none, 1 for all)."""
+UNREPORTED_WARN = 0.05
+"""Where one message in twenty is never reported on, what is left may be what the sender liked."""
 LEAST_EXPECTED = 5.0
 """The usual least count for a chi-square test; rarer actions are left out of it."""
 STAGES: Final = (Stage.OFFER, Stage.CHANNEL)
@@ -22,35 +26,80 @@ _UNDELIVERED: Final = frozenset({Fate.FAILED, Fate.SUPPRESSED, Fate.OVERRIDDEN})
 _NAMED = 2
 
 
+class Report(StrEnum):
+    """What was reported on a message."""
+
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    NONE = "unreported"
+
+
+class Reports(NamedTuple):
+    """Messages with an action."""
+
+    delivered: int
+    undelivered: int
+    unreported: int
+
+    @property
+    def missing(self) -> tuple[int, int]:
+        """All of them, and those that no evaluation counts."""
+        return sum(self), self.undelivered + self.unreported
+
+
 class DeliveryCheck:
     """Counts what was delivered and what was not, by offer and by channel.
 
     What was not delivered is left out of every evaluation. That is harmless if it strikes all
-    actions alike, and biased if it does not. Only decisions on whose delivery somebody reported
-    count: not to send needs no report.
+    actions alike, and biased if it does not. Messages that nobody ever reported on are left out as
+    well, and count like those that failed once their attribution window has closed: a sender may
+    report its successes only. Not to send needs no report.
     """
 
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[Stage, str, bool]] = Counter()
+    def __init__(self, rule: RewardRule, as_of_ms: int) -> None:
+        """Nothing counted yet.
+
+        Args:
+            rule: says when attribution windows close.
+            as_of_ms: Unix time at which they must have.
+        """
+        self.rule = rule
+        self.as_of_ms = as_of_ms
+        self.counts: Counter[tuple[Stage, str, Report]] = Counter()
 
     def add(self, chunk: Sequence[Joined]) -> None:
         """Takes in decisions with their reports."""
         for one in chunk:
-            decision = one.logged.decision
-            if not one.logged.deliveries or len(decision.stages) != len(Stage):
+            decision, report = one.logged.decision, self._report_of(one)
+            if report is None or len(decision.stages) != len(Stage):
                 continue
-            failed = fate(one.logged) in _UNDELIVERED
             offer, channels = decision.tree[decision.stages[Stage.OFFER].chosen]
             channel, _ = channels[decision.stages[Stage.CHANNEL].chosen]
-            self.counts[Stage.OFFER, offer, failed] += 1
-            self.counts[Stage.CHANNEL, channel, failed] += 1
+            self.counts[Stage.OFFER, offer, report] += 1
+            self.counts[Stage.CHANNEL, channel, report] += 1
+
+    def _report_of(self, one: Joined) -> Report | None:
+        """None where none was to be expected, or not yet."""
+        if one.logged.deliveries:
+            is_failed = fate(one.logged) in _UNDELIVERED
+            return Report.UNDELIVERED if is_failed else Report.DELIVERED
+        closes_at = closes_at_ms(one.logged.decision.decided_at_ms, self.rule)
+        is_overdue = one.left is Left.PENDING and closes_at <= self.as_of_ms
+        return Report.NONE if is_overdue else None
 
     def merge(self, other: "DeliveryCheck") -> None:
         """Takes in what another one has counted."""
         self.counts.update(other.counts)
 
     def findings(self) -> Iterator[Finding]:
-        """The stages at which deliveries fail unequally."""
+        """Too many messages without a report, and the stages at which deliveries fail unequally."""
+        if self.unreported_share > UNREPORTED_WARN:
+            yield Finding(
+                Verdict.WARN,
+                f"on {self.unreported_share:.1%} of the messages nobody ever reported, though "
+                "their attribution window has closed: they are left out, and if deliveries that "
+                "fail are not reported, values tell of those that succeed",
+            )
         for stage in STAGES:
             rates = self.rates(stage)
             chance, v = _association(rates)
@@ -63,25 +112,40 @@ class DeliveryCheck:
                     "that succeed",
                 )
 
-    def rates(self, stage: Stage) -> dict[str, tuple[int, int]]:
-        """By action: reported decisions, and those of them that were not delivered."""
+    @property
+    def unreported_share(self) -> float:
+        """Share of the messages whose report is overdue; 0 of none."""
+        found = self.reports(Stage.OFFER).values()
+        total = sum(sum(one) for one in found)
+        return sum(one.unreported for one in found) / total if total else 0.0
+
+    def reports(self, stage: Stage) -> dict[str, Reports]:
+        """By action."""
         names = sorted({name for at, name, _ in self.counts if at is stage})
         return {
-            name: (
-                self.counts[stage, name, False] + self.counts[stage, name, True],
-                self.counts[stage, name, True],
-            )
+            name: Reports(*(self.counts[stage, name, report] for report in Report))
             for name in names
         }
 
+    def rates(self, stage: Stage) -> dict[str, tuple[int, int]]:
+        """By action: messages, and those of them that were not delivered or not reported on."""
+        return {name: one.missing for name, one in self.reports(stage).items()}
+
     def to_json(self) -> Mapping[str, Any]:
-        """By stage and action: reported, undelivered; and the stage's test."""
-        return {stage.label: self._stage_json(stage) for stage in STAGES}
+        """By stage and action: reported, undelivered, unreported; and the stage's test."""
+        stages = {stage.label: self._stage_json(stage) for stage in STAGES}
+        return {"unreported_share": self.unreported_share, **stages}
 
     def _stage_json(self, stage: Stage) -> Mapping[str, Any]:
-        rates = self.rates(stage)
-        chance, v = _association(rates)
-        actions = {name: {"reported": n, "undelivered": bad} for name, (n, bad) in rates.items()}
+        chance, v = _association(self.rates(stage))
+        actions = {
+            name: {
+                "reported": one.delivered + one.undelivered,
+                "undelivered": one.undelivered,
+                "unreported": one.unreported,
+            }
+            for name, one in self.reports(stage).items()
+        }
         return {"p_value": chance, "cramers_v": v, "actions": actions}
 
 

@@ -26,10 +26,16 @@ class LogFindings:
 class LogChecks:
     """Runs the checks over chunks; parts made anywhere merge."""
 
-    def __init__(self, rule: RewardRule) -> None:
+    def __init__(self, rule: RewardRule, as_of_ms: int) -> None:
+        """Nothing seen yet.
+
+        Args:
+            rule: what counts as reward, and for how long.
+            as_of_ms: Unix time from which the log is looked at.
+        """
         self.draws = DrawCheck()
         self.arms = ArmCheck()
-        self.deliveries = DeliveryCheck()
+        self.deliveries = DeliveryCheck(rule, as_of_ms)
         self.maturity = MaturityCheck(rule)
 
     def add(self, chunk: Sequence[Joined]) -> None:

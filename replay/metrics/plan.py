@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from policy.catalog import Reward as RewardRule
 from policy.choice import stage_pmf
 from policy.policies import FloatArray
 from policy.situation import Stage
@@ -44,9 +43,9 @@ class PolicyMetrics:
 class CheckedMetrics:
     """The same, and what is wrong with the log it was measured in."""
 
-    def __init__(self, policy: PolicyMetrics, rule: RewardRule) -> None:
+    def __init__(self, policy: PolicyMetrics, source: Source) -> None:
         self.policy = policy
-        self.checks = LogChecks(rule)
+        self.checks = LogChecks(source.catalog.reward, source.as_of_ms)
 
     def merge(self, other: "CheckedMetrics") -> None:
         """Takes in what was found in the decisions that follow."""
@@ -81,7 +80,7 @@ class MetricsPlan:
         dimensions = tuple(self.dimensions)
 
         def read(joined: Iterable[Joined]) -> CheckedMetrics:
-            found = CheckedMetrics(PolicyMetrics(dimensions, self.ks), source.catalog.reward)
+            found = CheckedMetrics(PolicyMetrics(dimensions, self.ks), source)
             for chunk in chunks(joined):
                 found.checks.add(chunk)
                 self.add(found.policy, chunk, source, target)

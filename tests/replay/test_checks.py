@@ -227,8 +227,31 @@ def test_equal_failures_are_harmless(tmp_path: Path) -> None:
         assert _deliveries(past) == []
 
 
+def test_successes_alone_are_not_the_whole(tmp_path: Path) -> None:
+    """A sender that reports what it delivered and nothing else is found out."""
+    with history(tmp_path / "data") as past:
+        decisions = past.decide_all([past.ask() for _ in range(600)])
+        for turn, one in enumerate(decisions):
+            channel = one.tree[one.path[0]][1][one.path[1]][0]
+            if turn % 20 < (9 if channel == "push" else 19):
+                past.deliver(one)
+        found = evaluate_source(past.source(), ("uniform",))
+        early = evaluate_source(past.source(past.clock.now_ms + DAY_MS), ("uniform",))
+    reasons = found.policies["logging"].result.diagnosis.reasons
+    assert found.policies["uniform"].result.verdict is Verdict.WARN
+    assert any("of the messages nobody ever reported" in reason for reason in reasons)
+    assert any("do not fail alike for every channel (push 5" in reason for reason in reasons)
+    facts = found.log.facts["deliveries"]
+    assert 0.1 < facts["unreported_share"] < 0.2
+    push = facts["channel"]["actions"]["push"]
+    assert push["undelivered"] == 0
+    assert 0.4 < push["unreported"] / (push["unreported"] + push["reported"]) < 0.7
+    # They may still be reported while their windows are open.
+    assert early.log.facts["deliveries"]["unreported_share"] == 0
+
+
 def _deliveries(past: History) -> list[Finding]:
-    check = DeliveryCheck()
+    check = DeliveryCheck(past.source().catalog.reward, LATER_MS)
     check.add(joined_of(past))
     return list(check.findings())
 
@@ -270,10 +293,13 @@ def test_late_rewards_are_told(tmp_path: Path, days: float, words: str | None) -
 def test_checks_merge(lived: History) -> None:
     """However a log is cut, the checks find the same."""
     source, entries = lived.source(), joined_of(lived)
-    whole, parts = LogChecks(source.catalog.reward), LogChecks(source.catalog.reward)
+    whole, parts = (
+        LogChecks(source.catalog.reward, LATER_MS),
+        LogChecks(source.catalog.reward, LATER_MS),
+    )
     whole.add(entries)
     for place in range(0, len(entries), 70):
-        part = LogChecks(source.catalog.reward)
+        part = LogChecks(source.catalog.reward, LATER_MS)
         part.add(entries[place : place + 70])
         parts.merge(pickle.loads(pickle.dumps(part)))  # noqa: S301 - our own bytes
     history_of = list(lived.registry.rollout_file.history())

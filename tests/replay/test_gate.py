@@ -121,7 +121,7 @@ def test_what_few_shared_interactions_say_does_not_pass(lived: History, shared: 
         Random(seed).shuffle(entries)  # noqa: S311 - test data
         candidate = fresh_for("spring", entries[: 400 + shared])
         champion = fresh_for("loyal", entries[400:])
-        reading = GateReading(lived.source().catalog.reward)
+        reading = GateReading(lived.source())
         reading.add(entries, candidate, champion)
         found = judge(reading, LogFindings((), {}))
         assert found.n == shared
