@@ -31,7 +31,7 @@ RUN install -d -o 10001 -g 10001 -m 0700 /data /keys /cache
 ENV XDG_CACHE_HOME=/cache
 USER 10001:10001
 # On another kind of processor the code is compiled again, once for each container.
-RUN python -m policy.warm_up
+RUN python -m policy.warm_up && python -m replay.warm_up
 WORKDIR /data
 VOLUME ["/data", "/keys"]
 EXPOSE 50051

@@ -7,6 +7,7 @@ from policy.chain import Chain, Scale
 from policy.choice import choose
 from policy.eligibility import eligibility
 from policy.exploration import Exploration
+from policy.policies import Uniform
 from policy.request import Request
 from policy.vw import SIZE
 
@@ -34,7 +35,9 @@ def warm_up() -> None:
     for offers in ((), ("x",)):
         facts = {"x": {"fit": 1.0}, NO_SEND: {"fit": 1.0}}
         request = Request(0, "", {"age": 1.0}, facts, eligible_offers=offers)
-        choose(chain, eligibility(request, catalog).situation, 1)
+        situation = eligibility(request, catalog).situation
+        for policy in (chain, Uniform()):  # which draw for themselves, and through `choose`
+            choose(policy, situation, 1)
 
 
 if __name__ == "__main__":
