@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from replay.comparison import Standing, standing_of
 from replay.estimate import NO_BOUNDS, Bounds
 from replay.intervals.settings import IntervalSettings, Method
 from replay.log_evaluation import PolicyEvaluation
@@ -65,22 +64,10 @@ def against_logging(name: str, found: PolicyEvaluation) -> str:
     if comparison is None or found.result.verdict is Verdict.REFUSE:
         return f"against the logging policy, {name} cannot be compared"
     low, high = comparison.difference.interval
-    standing = standing_of(comparison.difference)
-    words = {
-        Standing.BETTER: "better",
-        Standing.WORSE: "worse",
-        Standing.UNCLEAR: "not clearly better or worse",
-    }[standing]
     interval = f"{low:+.6g} to {high:+.6g}"
     value = comparison.difference.value
-    text = f"against the logging policy, {name} is {words}: {value:+.6g} ({interval})"
-    if comparison.comparisons > 1 and standing is not Standing.UNCLEAR:
-        still = standing_of(comparison.simultaneous) is standing
-        text += (
-            f"; {'still so' if still else 'not so'} if all {comparison.comparisons} comparisons "
-            "are to hold at once"
-        )
-    return text
+    text = f"against the logging policy, {name} is {comparison.words}: {value:+.6g} ({interval})"
+    return f"{text}; {comparison.among}" if comparison.among else text
 
 
 def comparison_json(found: PolicyEvaluation) -> dict[str, Any] | None:

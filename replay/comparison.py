@@ -21,6 +21,13 @@ class Standing(StrEnum):
     """It holds 0: the difference may be luck."""
 
 
+_WORDS = {
+    Standing.BETTER: "better",
+    Standing.WORSE: "worse",
+    Standing.UNCLEAR: "not clearly better or worse",
+}
+
+
 def standing_of(difference: Estimate) -> Standing:
     """Where the interval lies."""
     low, high = difference.interval
@@ -54,6 +61,25 @@ class Comparison:
     comparisons: int
     """How many there are."""
     simultaneous_level: float
+
+    @property
+    def words(self) -> str:
+        """Where the difference stands, taken alone."""
+        return _WORDS[standing_of(self.difference)]
+
+    @property
+    def stands(self) -> bool:
+        """Whether it stands there among all comparisons as well."""
+        return standing_of(self.simultaneous) is standing_of(self.difference)
+
+    @property
+    def among(self) -> str:
+        """The same in words; empty where there is nothing to say."""
+        is_clear = standing_of(self.difference) is not Standing.UNCLEAR
+        if self.comparisons < 2 or not is_clear:  # noqa: PLR2004 - alone
+            return ""
+        still = "still so" if self.stands else "not so"
+        return f"{still} if all {self.comparisons} comparisons are to hold at once"
 
     def to_json(self) -> dict[str, Any]:
         """As the contract of `sendwise evaluate` states it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from replay.comparison import Standing, apart, standing_of
+from replay.comparison import Comparison, Standing, apart, standing_of
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.histogram import Bins
 from replay.metrics.results import MetricTable
@@ -36,8 +36,8 @@ class PolicyRow:
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     """Why the verdict is not ok, gravest first."""
-    difference: Estimate | None = None
-    """This policy minus the logging policy, on the same interactions."""
+    comparison: Comparison | None = None
+    """This policy against the logging policy, on the same interactions."""
     weights: Bins | None = None
     """Distribution of its importance weights."""
 
@@ -47,9 +47,9 @@ class PolicyRow:
         return None if self.verdict is Verdict.REFUSE else self.estimate
 
     @property
-    def shown_difference(self) -> Estimate | None:
-        """The difference if it may be shown."""
-        return None if self.verdict is Verdict.REFUSE else self.difference
+    def shown_comparison(self) -> Comparison | None:
+        """The comparison if it may be shown."""
+        return None if self.verdict is Verdict.REFUSE else self.comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +166,10 @@ class ReportData:
     """What is wrong with the log itself; it concerns every policy."""
     level: float = DEFAULT_LEVEL
     """Confidence level of every interval."""
+
+    @property
+    def comparisons(self) -> int:
+        """How many policies are compared with the logging policy."""
+        return max(
+            (row.comparison.comparisons for row in self.policies if row.comparison), default=0
+        )

@@ -157,7 +157,7 @@ def _row(version: str, found: PolicyEvaluation) -> PolicyRow:
         ess=result.diagnosis.summary.ess,
         verdict=result.verdict,
         reasons=result.diagnosis.reasons,
-        difference=found.difference,
+        comparison=found.comparison,
         weights=found.weights,
     )
 
@@ -208,6 +208,11 @@ def _sentence(row: PolicyRow, formats: Formats) -> str:
     if row.shown is None:
         return "no estimate"
     value = f"{formats.value(row.shown)} for one decision ({formats.interval(row.shown)})"
-    if row.shown_difference is None:
+    found = row.shown_comparison
+    if found is None:
         return value
-    return f"{value}, {formats.difference(row.shown_difference)} against the logging policy"
+    difference = (
+        f"{formats.difference(found.difference)} ({formats.difference_interval(found.difference)}) "
+        "against the logging policy"
+    )
+    return ", ".join(filter(None, (value, difference, found.words, found.among)))

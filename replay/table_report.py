@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from replay.errors import NoEstimateError
+from replay.comparison import Comparison, compared
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.estimators import Ips
 from replay.evaluation import EvaluationResult, evaluate_table
@@ -84,17 +84,14 @@ class _Around:
         """The mean reward."""
         return self._mean.estimate(Ips.name, DEFAULT_LEVEL)
 
-    def difference(self) -> Estimate | None:
-        """The target policy minus the logging policy."""
-        try:
-            return self._paired.estimate(DEFAULT_LEVEL)
-        except NoEstimateError:
-            return None
+    def comparison(self) -> Comparison | None:
+        """The target policy against the logging policy."""
+        return compared(self._paired, DEFAULT_LEVEL, 1)
 
 
 def _rows(result: EvaluationResult, around: _Around) -> Iterator[PolicyRow]:
     """One row for each estimator; they share the weights, and the first one shows them."""
-    difference, weights = around.difference(), around.weights.result()
+    comparison, weights = around.comparison(), around.weights.result()
     for place, (name, estimate) in enumerate(result.estimates.items()):
         yield PolicyRow(
             name=f"target policy, {name}",
@@ -103,7 +100,7 @@ def _rows(result: EvaluationResult, around: _Around) -> Iterator[PolicyRow]:
             ess=result.weights_of(name).ess,
             verdict=result.verdict,
             reasons=result.diagnosis.reasons if place == 0 else (),
-            difference=difference if name == PAIRED_FORM else None,
+            comparison=comparison if name == PAIRED_FORM else None,
             weights=weights if place == 0 else None,
         )
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from replay.comparison import Comparison
 from replay.estimate import Estimate
 from replay.histogram import Bins
 from replay.metrics import Cell, Group, MetricTable
@@ -81,7 +82,7 @@ def _policies() -> tuple[PolicyRow, ...]:
         _policy("uniform", 0.14681, 0.00274, Verdict.OK, _EVEN, 0.0),
         _policy("always mens", 0.1825, 0.0053, Verdict.OK, _EVEN, 0.0357),
         _policy("chain-20261120", 0.1838, 0.0067, Verdict.OK, _SPREAD, 0.037),
-        _policy(HOSTILE, 0.1512, 0.021, Verdict.WARN, _SPREAD, 0.004),
+        _policy(HOSTILE, 0.1512, 0.021, Verdict.WARN, _SPREAD, 0.022),
         PolicyRow(
             name="a policy whose name is far longer than anybody would want to read in a table",
             n=32_000,
@@ -89,7 +90,7 @@ def _policies() -> tuple[PolicyRow, ...]:
             ess=1.02,
             verdict=Verdict.REFUSE,
             reasons=(REFUSAL, "the effective sample size is 1.0 of 32,000 interactions"),
-            difference=estimate(0.63, 0.01),
+            comparison=_comparison(0.63, 0.01),
         ),
     )
 
@@ -104,9 +105,14 @@ def _policy(  # noqa: PLR0913, PLR0917 - a row of a table
         ess=10_655.0 if verdict is Verdict.OK else 84.0,
         verdict=verdict,
         reasons=() if verdict is Verdict.OK else ("the effective sample size is 84.0",),
-        difference=estimate(difference, half * 0.9 if difference else 0.0),
+        comparison=_comparison(difference, half * 0.9 if difference else 0.0),
         weights=weights,
     )
+
+
+def _comparison(value: float, half: float) -> Comparison:
+    """One of five, whose simultaneous intervals are a third wider."""
+    return Comparison(estimate(value, half), estimate(value, half * 4 / 3), 5, 0.99)
 
 
 def _ledger() -> LedgerCounts:

@@ -147,6 +147,11 @@ def test_what_was_found_is_there(page: str) -> None:
         assert found in text
     assert "−0.17 pp (−1.01 to +0.67 pp" in text
     assert "no more than chance allows" in text
+    # A difference that stands among all comparisons, and one that stands only by itself.
+    assert "all at once: +2.90 to +4.50 pp better, all at once too" in text
+    assert "all at once: −0.3 to +4.7 pp better, but not all at once" in text
+    assert "With 5 policies some differences look real by luck" in text
+    assert "in about 95% of logs, all 5 hold together" in text
     assert "20 November 2026, 14:05 UTC" in text
 
 

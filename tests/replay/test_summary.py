@@ -65,6 +65,11 @@ def test_the_best_policy_is_the_headline(lived: History, tmp_path: Path) -> None
     data = gathered(lived, subject(policies=("uniform", "fixed/loyal")))
     best = max(data.policies, key=lambda row: row.estimate.value if row.estimate else 0.0)
     assert data.headlines[0].startswith(f"{best.name} is worth most by this log: ")
+    assert best.comparison is not None
+    assert best.comparison.comparisons == 2
+    assert " to " in data.headlines[0].split(" pp (")[1]  # the difference has an interval
+    assert best.comparison.words in data.headlines[0]
+    assert best.comparison.among in data.headlines[0]
     with history(tmp_path / "data", WORLD) as short:
         live(short, 12)
         few = gathered(short, subject())

@@ -37,8 +37,10 @@ def test_a_table_has_a_report(tmp_path: Path) -> None:
     assert sum(data.policies[0].weights.counts) == ROWS
     snips = next(row for row in data.policies if row.name == "target policy, snips")
     assert snips.estimate is not None
-    assert snips.difference is not None
-    assert snips.difference.value == pytest.approx(snips.estimate.value - data.logging.value)
+    assert snips.comparison is not None
+    assert snips.comparison.difference.value == pytest.approx(
+        snips.estimate.value - data.logging.value
+    )
     assert data.unit is Unit.RATE
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
