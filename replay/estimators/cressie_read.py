@@ -10,16 +10,16 @@ from replay.sample import Sample
 from replay.statistics import Column, Statistics
 from replay.sums import Floats
 
-_SCALE = 2.0**-50
-"""Weights are squared on this scale, so that the heaviest ones' fourth powers stay in float64."""
-_UNSCALE = 2**100
+_SCALE = 2.0**-68
+"""Weights are squared on this scale, so that cubes of the largest w^2 r stay in float64."""
+_UNSCALE = 2**136
 
 _Gradient = Callable[[Sequence[Fraction], Fraction], tuple[Fraction, ...]]
 
 
 @dataclass(frozen=True)
 class WeightSquare(Column):
-    """w^2 / 2^100."""
+    """w^2 / 2^136."""
 
     def of(self, sample: Sample) -> Floats:
         """The squares."""
@@ -28,7 +28,7 @@ class WeightSquare(Column):
 
 @dataclass(frozen=True)
 class WeightSquareReward(Column):
-    """w^2 r / 2^100."""
+    """w^2 r / 2^136."""
 
     def of(self, sample: Sample) -> Floats:
         """The squares times the reward."""

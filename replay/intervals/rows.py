@@ -23,7 +23,9 @@ class RowSums:
         self.groups: NDArray[np.float64] | None = None
 
     def add(self, *columns: Floats) -> None:
-        """Take in the next rows: k columns of the same length."""
+        """Take in the next rows: k columns of the same length, of which there may be none."""
+        if not columns:
+            return
         table = np.stack((np.ones(columns[0].size), *columns))
         self._take(table)
 
