@@ -30,6 +30,7 @@ from cli.options import (
     UntilId,
 )
 from cli.output import line, progress, show, table
+from cli.together import refuse_useless
 from replay.dsjson import DsjsonPlan, evaluate_dsjson
 from replay.dsjson.evaluate import DEFAULT_TARGETS
 from replay.dsjson.targets import FORMS
@@ -65,7 +66,27 @@ Estimators = Annotated[
 ]
 
 
+ON_TABLES = frozenset(
+    {
+        "file",
+        "estimator",
+        "interval",
+        "level",
+        "cluster",
+        "bounds",
+        "max_weight",
+        "processes",
+        "form",
+    }
+)
+"""Options of `evaluate` that say something of a table; it names no policies, models or moments."""
+ON_DSJSON = ON_TABLES - {"file", "processes"} | {"dsjson", "policy"}
+"""Those that say something of others' logs."""
+ON_TABLE_REPORTS = frozenset({"file", "out", "form"})
+
+
 def evaluate(  # noqa: PLR0913 - one parameter an option
+    context: typer.Context,
     *,
     data: DataDir = DEFAULT_DATA_DIR,
     policy: Annotated[
@@ -121,6 +142,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
     check_level(level)
     intervals = interval_settings(interval, clustered=cluster, bounds=bounds, max_weight=max_weight)
     if file is not None:
+        refuse_useless(context, "--table", ON_TABLES)
         with progress("Reading", 1000) as advance:
             found = evaluate_table(
                 file,
@@ -133,6 +155,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         show(found.to_json(), form, lambda: _show_results({file.name: found}))
         return
     if dsjson is not None:
+        refuse_useless(context, "--dsjson", ON_DSJSON)
         plan = DsjsonPlan(
             tuple(dict.fromkeys(policy or DEFAULT_TARGETS)),
             choose_estimators(estimator or DEFAULT_ESTIMATORS, ()),
@@ -173,6 +196,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
 
 
 def report(  # noqa: PLR0913 - one parameter an option
+    context: typer.Context,
     *,
     data: DataDir = DEFAULT_DATA_DIR,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
@@ -218,6 +242,7 @@ def report(  # noqa: PLR0913 - one parameter an option
     from replay.report import write_report  # noqa: PLC0415
 
     if file is not None:
+        refuse_useless(context, "--table", ON_TABLE_REPORTS)
         with progress("Reading", 1000) as advance:
             of_table = summarise_table(file, now(), _share_of(advance))
         write_report(of_table, out)

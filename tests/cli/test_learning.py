@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -189,6 +190,29 @@ def test_evaluating_a_table(sendwise: Sendwise, table: Path) -> None:
     words = sendwise("evaluate", "--table", table, "--estimator", "ips")
     assert "log.csv" in words.out
     assert "snips" not in words.out
+
+
+@pytest.mark.parametrize(
+    ("command", "useless"),
+    [
+        (["evaluate", "--table"], ["--policy", "zzz"]),
+        (["evaluate", "--table"], ["--reward-model", "ridge", "--since", "2026-01-01"]),
+        (["evaluate", "--table"], ["--folds", "3", "--dsjson", "log.json"]),
+        (["evaluate", "--dsjson"], ["--reward-model", "ridge", "--until", "2026-01-01"]),
+        (["evaluate", "--dsjson"], ["--processes", "2", "--made-by", "x"]),
+        (["report", "--table"], ["--policy", "uniform", "--segment", "plan"]),
+    ],
+)
+def test_options_that_would_change_nothing(
+    sendwise: Sendwise, table: Path, command: list[str], useless: list[str]
+) -> None:
+    """They are refused by name: who gives them thinks that they count."""
+    ended = sendwise(*command, table, *useless)
+    assert (ended.code, ended.out) == (1, "")
+    words = re.search(r"sendwise: (--\S+) does not go together with (.*)", ended.err)
+    assert words is not None
+    assert words[1] == command[1]
+    assert set(words[2].split(", ")) == set(useless[::2])
 
 
 def test_every_estimator_of_a_table(sendwise: Sendwise, table: Path) -> None:
