@@ -28,6 +28,8 @@ _SERIES = tuple(COLOURS[f"series-{number}"] for number in range(1, 6))
 _MAX_PANELS = 6
 _MAX_WEIGHT_TICKS = 7
 _NAME_LENGTH = 28
+_MARK_IN, _LETTER_IN = 0.55, 0.085
+"""Room that a line's mark and a letter of its name take in a legend, about."""
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, in the page's own font
@@ -336,7 +338,10 @@ def _log_axis(axes: Axes, has_legend: bool) -> None:  # noqa: FBT001 - whether t
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: count(value)))
     axes.tick_params(length=0)
     if has_legend:
-        axes.figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=11)
+        names = axes.get_legend_handles_labels()[1]
+        room = _MARK_IN + _LETTER_IN * max(map(len, names))
+        columns = min(max(int(_WIDTH_IN / room), 1), 3)
+        axes.figure.legend(loc="outside upper left", ncols=columns, frameon=False, fontsize=11)
 
 
 def _short(name: str) -> str:

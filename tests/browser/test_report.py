@@ -132,6 +132,24 @@ def test_text_in_drawings_can_be_read_on_a_phone(page: Page, url: str) -> None:
     assert min(sizes) >= 9
 
 
+@EVERY_SIZE
+def test_no_text_is_cut_off(page: Page, url: str, device: str) -> None:
+    """No text of a drawing reaches beyond it, and on a phone no table has to be moved sideways."""
+    show(page, url, device, "light")
+    cut = page.evaluate("""
+        [...document.querySelectorAll('svg text')].filter(text => {
+            const [a, b] = [text, text.ownerSVGElement].map(one => one.getBoundingClientRect());
+            return a.left < b.left - 1 || a.right > b.right + 1;
+        }).map(text => text.textContent)
+    """)
+    assert cut == []
+    wide = page.evaluate("""
+        [...document.querySelectorAll('.scroll')]
+            .filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)
+    """)
+    assert device != "phone" or wide == []
+
+
 def test_texts_in_drawings_do_not_collide(page: Page, url: str) -> None:
     """No two texts of a drawing lie over each other."""
     show(page, url, "phone", "light")

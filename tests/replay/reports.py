@@ -51,7 +51,12 @@ def report_data() -> ReportData:
         ledger=_ledger(),
         verify=VerifyCounts(64_000, 64_000, 0),
         reward_over_log=(_series("random", 0.147, 0.0), _series("champion", 0.149, 0.0038)),
-        ess_over_log=(_shares("always mens", 0.34, 0.0), _shares("chain-20261120", 0.9, -0.06)),
+        ess_over_log=(
+            _shares("always mens", 0.34, 0.0),
+            _shares("chain-20261120", 0.9, -0.06),
+            _shares("chain-0123456789abcdef", 0.8, -0.05),
+            _shares("a policy whose name is far longer than a drawing", 0.5, 0.0),
+        ),
         delays=Delays(14.0, (2_900, 700, 300, 200, 120, *[30] * 15), 41, 0.031),
         metrics=_metrics(),
         reward_model=_reward_model(),
