@@ -45,7 +45,8 @@ from replay.evaluation import (
 from replay.formats import level as percent
 from replay.intervals.quantiles import check_level
 from replay.intervals.settings import Method
-from replay.log_evaluation import LOGGING
+from replay.join import Left
+from replay.log_evaluation import LOGGING, Unusable
 from replay.log_plan import LogEvaluation, evaluate_source
 from replay.predictions import Predictions
 from replay.report_data import ReportData
@@ -186,11 +187,10 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         for name in chosen:
             if name != LOGGING:
                 line(against_logging(name, results.policies[name]))
+            if unusable := results.policies[name].unusable:
+                line(f"{name}: interactions that cannot speak for it: {_in_words(unusable)}")
         if results.left:
-            counts = ", ".join(
-                f"{count:,} {reason.replace('_', ' ')}" for reason, count in results.left.items()
-            )
-            line(f"decisions left out: {counts}")
+            line(f"decisions left out: {_in_words(results.left)}")
 
     show(_as_json(results, chosen), form, text)
 
@@ -322,14 +322,24 @@ def _as_json(results: LogEvaluation, chosen: Sequence[str]) -> Mapping[str, Any]
             **results.policies[name].result.to_json(),
             "difference": optional_json(results.policies[name].difference),
             "comparison": comparison_json(results.policies[name]),
+            "unusable": _counts(results.policies[name].unusable),
         }
         for name in chosen
     }
     several = next(iter(found.values())) if len(found) == 1 else {"policies": found}
-    left = {reason.value: count for reason, count in results.left.items()}
     model = results.reward_model
     facts = {} if model is None else {"reward_model": model.to_json()}
-    return {**several, **facts, "log": results.log.facts, "left_out": left}
+    return {**several, **facts, "log": results.log.facts, "left_out": _counts(results.left)}
+
+
+def _counts(counts: Mapping[Left, int] | Mapping[Unusable, int]) -> dict[str, int]:
+    return {reason.value: count for reason, count in counts.items()}
+
+
+def _in_words(counts: Mapping[Left, int] | Mapping[Unusable, int]) -> str:
+    return ", ".join(
+        f"{count:,} {reason.replace('_', ' ')}" for reason, count in _counts(counts).items()
+    )
 
 
 def _show_results(results: Mapping[str, EvaluationResult]) -> None:

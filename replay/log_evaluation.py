@@ -1,7 +1,9 @@
 """Evaluates policies on the log: what each would have earned, had it decided instead."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
@@ -39,6 +41,15 @@ class Target:
     """Whether it may be evaluated on a decision: a policy may not on those it has learned from."""
 
 
+class Unusable(StrEnum):
+    """Why an interaction cannot speak for a policy."""
+
+    NO_SUPPORT = "no_support"
+    """It was decided by a rule that gave eligible actions no chance."""
+    NOT_FRESH = "not_fresh"
+    """The policy has learned from it, or may have from its subject's others."""
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyEvaluation:
     """What the log says about one policy."""
@@ -47,6 +58,8 @@ class PolicyEvaluation:
     comparison: Comparison | None
     """This policy against the logging policy, on the same interactions."""
     weights: Bins
+    unusable: Mapping[Unusable, int] = field(default_factory=dict)
+    """Interactions that could not speak for it, by why."""
 
     @property
     def difference(self) -> Estimate | None:
@@ -56,7 +69,27 @@ class PolicyEvaluation:
 
 def is_usable(interaction: Interaction, target: Target) -> bool:
     """Whether an interaction can speak for a policy: it drew, and the policy has not seen it."""
-    return has_support(interaction.decision) and target.is_fresh(interaction.decision)
+    return _why_unusable(interaction, target) is None
+
+
+def usable_for(
+    target: Target, interactions: Iterable[Interaction]
+) -> tuple[list[Interaction], Counter[Unusable]]:
+    """The interactions that can speak for a policy, and how many cannot, by why."""
+    usable: list[Interaction] = []
+    unusable: Counter[Unusable] = Counter()
+    for one in interactions:
+        if why := _why_unusable(one, target):
+            unusable[why] += 1
+        else:
+            usable.append(one)
+    return usable, unusable
+
+
+def _why_unusable(interaction: Interaction, target: Target) -> Unusable | None:
+    if not has_support(interaction.decision):
+        return Unusable.NO_SUPPORT
+    return None if target.is_fresh(interaction.decision) else Unusable.NOT_FRESH
 
 
 def p_target(policy: Policy, interactions: Sequence[Interaction]) -> Floats:
@@ -86,6 +119,7 @@ class PolicyReading:
         self.evaluation = Evaluation(estimators, intervals)
         self.paired = make_paired(PAIRED_FORM, intervals)
         self.weights = WeightHistogram()
+        self.unusable: Counter[Unusable] = Counter()
 
     def add(
         self,
@@ -121,11 +155,13 @@ class PolicyReading:
         self.evaluation.merge(other.evaluation)
         self.paired.merge(other.paired)
         self.weights.merge(other.weights)
+        self.unusable.update(other.unusable)
 
     def result(self, level: float, comparisons: int = 1) -> PolicyEvaluation:
         """What has been found so far, of a policy that is one of several to be compared."""
         comparison = compared(self.paired, level, comparisons)
-        return PolicyEvaluation(self.evaluation.result(level), comparison, self.weights.result())
+        result, weights = self.evaluation.result(level), self.weights.result()
+        return PolicyEvaluation(result, comparison, weights, self.unusable)
 
 
 def sample_of(

@@ -25,9 +25,9 @@ from replay.log_evaluation import (
     PolicyEvaluation,
     PolicyReading,
     Target,
-    is_usable,
     p_logged,
     p_target,
+    usable_for,
 )
 from replay.reward_models import Calibration, CalibrationSummary, CrossFitted
 from replay.reward_models.crossfit import Scorer, q_logged, v_target
@@ -137,10 +137,12 @@ def _add(
         rewards = np.asarray([one.reward for one in interactions], dtype=np.float64)
         found.calibration.add(columns["q_logged"], rewards)
     for target in targets:
-        usable = usable_for(target, interactions)
+        usable, unusable = usable_for(target, interactions)
         columns = extras.of(target.policy, usable)
         chosen = p_target(target.policy, usable)
-        tell(target.name, usable, found.policies[target.name].add(usable, chosen, columns))
+        reading = found.policies[target.name]
+        reading.unusable.update(unusable)
+        tell(target.name, usable, reading.add(usable, chosen, columns))
 
 
 class _Needs(NamedTuple):
@@ -252,11 +254,6 @@ def with_log(found: PolicyEvaluation, log: LogFindings) -> PolicyEvaluation:
         found,
         result=replace(found.result, diagnosis=Diagnosis(diagnosis.summary, verdict, reasons)),
     )
-
-
-def usable_for(target: Target, interactions: Iterable[Interaction]) -> list[Interaction]:
-    """The interactions that can speak for a policy."""
-    return [one for one in interactions if is_usable(one, target)]
 
 
 def chunks(joined: Iterable[Joined]) -> Iterator[list[Joined]]:

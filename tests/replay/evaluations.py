@@ -10,9 +10,9 @@ from replay.log_evaluation import (
     PolicyEvaluation,
     PolicyReading,
     Target,
-    is_usable,
     p_logged,
     p_target,
+    usable_for,
 )
 
 
@@ -25,6 +25,7 @@ def evaluate_log(
     columns = {name: PolicyReading(estimators) for name in (LOGGING, *(t.name for t in targets))}
     columns[LOGGING].add(interactions, p_logged(interactions))
     for target in targets:
-        usable = [one for one in interactions if is_usable(one, target)]
+        usable, unusable = usable_for(target, interactions)
+        columns[target.name].unusable.update(unusable)
         columns[target.name].add(usable, p_target(target.policy, usable))
     return {name: one.result(DEFAULT_LEVEL, len(targets)) for name, one in columns.items()}

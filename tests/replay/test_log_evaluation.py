@@ -1,6 +1,7 @@
 """Policies evaluated on a log: against values worked out by hand, and against the truth."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from replay.errors import BadValueError
 from replay.estimate import Bounds
 from replay.intervals.settings import IntervalSettings
 from replay.join import Interaction
-from replay.log_evaluation import LOGGING, PolicyReading, Target, p_target
+from replay.log_evaluation import LOGGING, PolicyReading, Target, Unusable, p_target
+from replay.log_plan import evaluate_source
 from replay.verdict import Verdict
 from tests.replay.evaluations import evaluate_log
 from tests.replay.history import History, history, offer_of
@@ -88,6 +90,22 @@ def test_a_target_sees_only_what_is_fresh_to_it(lived: History) -> None:
     results = evaluate_log(interactions, [target, SPRING])
     sizes = {name: found.result.n for name, found in results.items()}
     assert sizes == {LOGGING: 800, "some": len(fresh), "spring": 800}
+    assert results["some"].unusable == {Unusable.NOT_FRESH: 800 - len(fresh)}
+    assert results["spring"].unusable == {}
+
+
+def test_decisions_of_rules_are_counted_by_policy(tmp_path: Path) -> None:
+    """A fixed champion's choices speak for the logging policy; for others they are counted."""
+    with history(tmp_path / "data", WORLD + "\n[traffic]\nrandom = 0.5\n") as past:
+        past.promote("fixed/loyal")
+        decisions = live(past, 100)
+        found = evaluate_source(past.source(), ("uniform",)).policies
+    ruled = sum(one.policy_version == "fixed/loyal" for one in decisions)
+    assert 0 < ruled < 100
+    assert found[LOGGING].result.n == 100
+    assert found["uniform"].result.n == 100 - ruled
+    assert found["uniform"].unusable == {Unusable.NO_SUPPORT: ruled}
+    assert found[LOGGING].unusable == {}
 
 
 def test_target_probabilities_are_products_of_stages(past: History) -> None:
