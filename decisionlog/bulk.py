@@ -11,6 +11,8 @@ from decisionlog.tables import ID_BYTES, Table
 
 SLICE_SIZE: Final = 8_192
 """Decisions read in one transaction, which takes about 10 ms."""
+SLICE_BYTES: Final = 8 * 2**20
+"""What the decisions of a slice take together; where they are larger, a slice has fewer."""
 REPORTS_MAX: Final = 4 * SLICE_SIZE
 """Reports of one table that are read with them; where there are more, a slice has fewer decisions,
 as long as it has one."""
@@ -30,6 +32,8 @@ class Rows:
         self.sizes = array("q")
         """Of each key and, after it, of its value."""
         self.last_key = b""
+        self.size_bytes = 0
+        """Of keys and values together."""
         self._parts: list[bytes] = []
         self._ends: list[int] = []
         self.add(blocks)
@@ -62,12 +66,27 @@ class Rows:
         for block in blocks:
             flat = list(chain.from_iterable(block))
             self._parts.append(b"".join(flat))
+            self.size_bytes += len(self._parts[-1])
             self.sizes.extend(map(len, flat))
             self.last_key = block[-1][0]
 
     def before(self, end: bytes) -> "Rows":
         """Return the rows whose keys are below an end."""
         return Rows([[row] for row in takewhile(lambda row: row[0] < end, self)])
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a slice has at most, so that it takes little memory and its transaction is short."""
+
+    decisions: int = SLICE_SIZE
+    size_bytes: int = SLICE_BYTES
+    """Of the decisions; exceeded by less than a block of rows."""
+    reports: int = REPORTS_MAX
+    """Of one table."""
+
+
+DEFAULT_BOUNDS: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +105,7 @@ def raw_slices(
     *,
     start: bytes = b"",
     until: bytes | None = None,
-    slice_size: int = SLICE_SIZE,
-    reports_max: int = REPORTS_MAX,
+    bounds: Bounds = DEFAULT_BOUNDS,
 ) -> Iterator[RawSlice]:
     """Yield all rows on decisions and their reports, by stretches of ids that leave out nothing.
 
@@ -95,13 +113,12 @@ def raw_slices(
         store: Where to read.
         start: The first id, or a `lower_bound`.
         until: The first id that is left out; None: up to the end.
-        slice_size: The most decisions of a slice.
-        reports_max: See `REPORTS_MAX`.
+        bounds: Of a slice.
     """
     here: bytes | None = start
     while here is not None:
         with store.read() as transaction:
-            found, here = _slice(transaction, here, until, (slice_size, reports_max))
+            found, here = _slice(transaction, here, until, bounds)
         yield found
 
 
@@ -113,7 +130,7 @@ def table_slices(
     until: bytes | None = None,
     slice_size: int = SLICE_SIZE,
 ) -> Iterator[Rows]:
-    """Yield all rows of one table; arguments as those of `raw_slices`."""
+    """Yield all rows of one table; arguments as those of `raw_slices`, a slice by its rows."""
     while True:
         with store.read() as transaction:
             rows = Rows(transaction.blocks(table, start, until, slice_size))
@@ -124,15 +141,14 @@ def table_slices(
 
 
 def _slice(
-    transaction: ReadTransaction, start: bytes, until: bytes | None, sizes: tuple[int, int]
+    transaction: ReadTransaction, start: bytes, until: bytes | None, bounds: Bounds
 ) -> tuple[RawSlice, bytes | None]:
     """Return a slice, and where the next one begins; None if nothing is left."""
-    slice_size, reports_max = sizes
-    decisions = Rows(transaction.blocks(Table.DECISIONS, start, until, slice_size))
-    is_last = len(decisions) < slice_size
+    decisions, is_last = _decisions(transaction, start, until, bounds)
     end = until if is_last else _following(decisions.last_key)
-    deliveries, is_first_cut = _reports(transaction, Table.DELIVERIES, start, end, reports_max)
-    rewards, is_second_cut = _reports(transaction, Table.REWARDS, start, end, reports_max)
+    most = bounds.reports
+    deliveries, is_first_cut = _reports(transaction, Table.DELIVERIES, start, end, most)
+    rewards, is_second_cut = _reports(transaction, Table.REWARDS, start, end, most)
     # Where they are cut, reports on the last id are missing: it begins the next slice.
     cuts = [deliveries.last_key[:ID_BYTES]] * is_first_cut
     cuts += [rewards.last_key[:ID_BYTES]] * is_second_cut
@@ -140,6 +156,18 @@ def _slice(
         return RawSlice(decisions, deliveries, rewards), None if is_last else end
     end = min(cuts)
     return RawSlice(decisions.before(end), deliveries.before(end), rewards.before(end)), end
+
+
+def _decisions(
+    transaction: ReadTransaction, start: bytes, until: bytes | None, bounds: Bounds
+) -> tuple[Rows, bool]:
+    """Return the decisions of a slice, and whether they are the last ones."""
+    rows = Rows()
+    for block in transaction.blocks(Table.DECISIONS, start, until, bounds.decisions):
+        rows.add([block])
+        if rows.size_bytes >= bounds.size_bytes:
+            return rows, False
+    return rows, len(rows) < bounds.decisions
 
 
 def _reports(

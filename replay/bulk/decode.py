@@ -175,6 +175,8 @@ def deliveries(rows: Rows, on_damage: OnDamage) -> Reports:
 
     def fill(row: int, delivery: Delivery) -> None:
         values.out[row]["status"] = delivery.status
+        values.out[row]["occurred_at_ms"] = delivery.occurred_at_ms
+        values.out[row]["received_at_ms"] = delivery.received_at_ms
 
     values.plainly(rows, decode_delivery, fill, on_damage)
     return _reports(values, np.zeros(len(rows), np.int64))

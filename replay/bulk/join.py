@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decisionlog import DecisionLog
-from decisionlog.bulk import SLICE_SIZE, RawSlice, Rows, raw_slices
+from decisionlog.bulk import DEFAULT_BOUNDS, Bounds, RawSlice, Rows, raw_slices
 from decisionlog.codec import decode_delivery
 from decisionlog.scan import OnDamage, raise_damage
 from policy.catalog import NO_SEND
@@ -21,7 +21,7 @@ from policy.rollout import Arm
 from replay.bulk import decode
 from replay.bulk.decode import Decisions, Reports
 from replay.bulk.kernels import Ints, Table
-from replay.bulk.loops import add_rewards, find_owners
+from replay.bulk.loops import add_rewards, find_deciding, find_owners
 from replay.bulk.texts import Texts
 from replay.join import (
     AGGREGATIONS,
@@ -121,14 +121,19 @@ class BulkJoin:
         self._no_send = self.offers.number(NO_SEND)
 
     def slices(
-        self, start: bytes = b"", until: bytes | None = None, slice_size: int = SLICE_SIZE
+        self, start: bytes = b"", until: bytes | None = None, bounds: Bounds = DEFAULT_BOUNDS
     ) -> Iterator[JoinedSlice]:
-        """Yields the log in its order; bounds are those of `DecisionLog.scan`.
+        """Yields the log in its order.
+
+        Args:
+            start: the first id, or a `lower_bound`.
+            until: the first id that is left out; None: up to the end.
+            bounds: of a slice.
 
         Raises:
             DamagedRecord: by the default `on_damage`.
         """
-        raws = raw_slices(self._log.store, start=start, until=until, slice_size=slice_size)
+        raws = raw_slices(self._log.store, start=start, until=until, bounds=bounds)
         yield from map(self._joined, raws)
 
     def _joined(self, raw: RawSlice) -> JoinedSlice:
@@ -157,13 +162,17 @@ class BulkJoin:
     def _fates(self, decisions: Decisions, delivered: _Owned, rows: Rows) -> Ints:
         needs_none = (decisions.stages == 0) | (decisions.offer == self._no_send)
         fate = np.where(needs_none, _FATE[Fate.DELIVERED], _FATE[Fate.PENDING])
-        fate[delivered.owners] = _FATE_OF_STATUS[delivered.rows["status"]]
-        # Several reports on one decision are rare: which of them decides is asked one by one.
-        several = np.flatnonzero(np.bincount(delivered.owners, minlength=len(fate)) > 1)
-        for owner in several.tolist():
-            own = delivered.source[delivered.owners == owner].tolist()
-            status = deciding_status([decode_delivery(*rows[row]) for row in own])
-            fate[owner] = _FATE_OF_STATUS[status]
+        reports, owners = delivered.rows, delivered.owners
+        times, status = (reports["occurred_at_ms"], reports["received_at_ms"]), reports["status"]
+        deciding, is_tied = np.full(len(fate), -1), np.zeros(len(fate), np.bool_)
+        find_deciding(owners, *times, status, deciding, is_tied)
+        has_report = deciding >= 0
+        fate[has_report] = _FATE_OF_STATUS[status[deciding[has_report]]]
+        # Reports that contradict each other about one moment are rare: the codec reads their ids.
+        for owner in np.flatnonzero(is_tied).tolist():
+            first, end = np.searchsorted(owners, (owner, owner + 1))
+            own = [decode_delivery(*rows[row]) for row in delivered.source[first:end].tolist()]
+            fate[owner] = _FATE_OF_STATUS[deciding_status(own)]
         return fate
 
     def _rewards(

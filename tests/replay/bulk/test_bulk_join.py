@@ -23,7 +23,7 @@ from decisionlog import (
     Reward,
     Stage,
 )
-from decisionlog.bulk import raw_slices
+from decisionlog.bulk import Bounds, raw_slices
 from decisionlog.ids import lower_bound
 from decisionlog.key_ring import KeyRing, record_key
 from decisionlog.tables import Table
@@ -36,6 +36,7 @@ from replay.join import (
     AGGREGATIONS,
     CLOCK_TOLERANCE_MS,
     DAY_MS,
+    FATES,
     fate,
     has_support,
     is_early,
@@ -219,7 +220,7 @@ class Log:
             else:
                 yield one.left
 
-    def in_bulk(self, slice_size: int) -> tuple[list[Found], Counter[str], list[tuple[str, bytes]]]:
+    def in_bulk(self, bounds: Bounds) -> tuple[list[Found], Counter[str], list[tuple[str, bytes]]]:
         """The same by columns."""
         damaged: list[tuple[str, bytes]] = []
         join = BulkJoin(
@@ -227,7 +228,7 @@ class Log:
         )
         found: list[Found] = []
         counts: Counter[str] = Counter()
-        for part in join.slices(slice_size=slice_size):
+        for part in join.slices(bounds=bounds):
             found += bulk_rows(join, part)
             counts["deliveries"] += part.deliveries_joined
             counts["orphaned Delivery"] += part.deliveries_orphaned
@@ -273,7 +274,7 @@ def bulk_rows(join: BulkJoin, part: JoinedSlice) -> list[Found]:
     st.lists(rewards(), max_size=12),
     damages,
     rules,
-    st.integers(1, 4),
+    st.builds(Bounds, st.integers(1, 4), st.sampled_from([1, 700, 2**20]), st.integers(1, 8)),
     st.sampled_from([KeyRing(), KeyRing((record_key(b"k" * 32),))]),
 )
 def test_both_joins_find_the_same(  # noqa: PLR0913, PLR0917 - what makes up a log
@@ -282,7 +283,7 @@ def test_both_joins_find_the_same(  # noqa: PLR0913, PLR0917 - what makes up a l
     earned: list[Reward],
     damaged: list[tuple[Table, int, bytes]],
     rule: RewardRule,
-    slice_size: int,
+    bounds: Bounds,
     ring: KeyRing,
 ) -> None:
     """Same fates, rewards, reasons, probabilities, counts and damage, encrypted or not."""
@@ -298,7 +299,7 @@ def test_both_joins_find_the_same(  # noqa: PLR0913, PLR0917 - what makes up a l
         example = Log(log, rule)
         for damage in damaged:
             example.damage(*damage)
-        assert example.in_bulk(slice_size) == example.plainly()
+        assert example.in_bulk(bounds) == example.plainly()
 
 
 def test_the_codec_is_asked_only_about_what_is_unusual(
@@ -338,10 +339,9 @@ def test_slices_leave_out_nothing(tmp_path: Path, reports_max: int) -> None:
             reward = replace(REWARD, decision_id=decision_id(number))
             log.report_rewards([replace(reward, reward_id=str(i)) for i in range(count)])
             log.report_deliveries([replace(DELIVERY, decision_id=decision_id(number))])
-        parts = list(raw_slices(log.store, slice_size=3, reports_max=reports_max))
-        bounded = list(
-            raw_slices(log.store, start=decision_id(2), until=decision_id(5), slice_size=1)
-        )
+        parts = list(raw_slices(log.store, bounds=Bounds(3, reports=reports_max)))
+        ends = {"start": decision_id(2), "until": decision_id(5)}
+        bounded = list(raw_slices(log.store, **ends, bounds=Bounds(1)))
     assert [key for part in parts for key, _ in part.decisions] == [e.decision_id for e in made]
     ids = [[key[:16] for key, _ in part.rewards] for part in parts]
     assert Counter(id_ for part in ids for id_ in part) == +Counter(
@@ -354,6 +354,54 @@ def test_slices_leave_out_nothing(tmp_path: Path, reports_max: int) -> None:
         decision_id(4),
     ]
     assert sum(len(part.rewards) for part in bounded) == 7 + 2 + 1
+
+
+def test_large_decisions_make_short_slices(tmp_path: Path) -> None:
+    """A slice ends where its decisions take more than it may have, by less than a block's rows."""
+    with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=8 * MAP_SIZE_BYTES) as log:
+        large = {f"feature-{place}": "x" * 256 for place in range(200)}  # some 50 kB
+        ids = [lower_bound(START_MS + place) for place in range(300)]
+        for id_ in ids:
+            log.record([Proposal(replace(DECISION, decision_id=id_, features=large))])
+        most = 2**20
+        parts = list(raw_slices(log.store, bounds=Bounds(size_bytes=most)))
+    assert [key for part in parts for key, _ in part.decisions] == ids
+    sizes = [part.decisions.size_bytes for part in parts]
+    assert sum(sizes) > 10 * most
+    assert max(sizes) < 3 * most
+
+
+@pytest.mark.parametrize("status", DeliveryStatus)
+def test_many_reports_on_a_decision_are_told_apart(
+    tmp_path: Path, status: DeliveryStatus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What occurred last decides, whichever key it has; the codec is not asked."""
+    monkeypatch.setattr("replay.bulk.join.decode_delivery", _unasked)
+    with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES) as log:
+        log.record([Proposal(replace(DECISION, decision_id=decision_id(1)))])
+        times = {"a": 3, "b": 5, "c": 4, "d": 5}
+        received = {"a": 9, "b": 7, "c": 9, "d": 6}
+        for name, at in times.items():
+            other = next(one for one in DeliveryStatus if one != status)
+            log.report_deliveries(
+                [
+                    replace(
+                        DELIVERY,
+                        decision_id=decision_id(1),
+                        delivery_id=name,
+                        status=status if name == "b" else other,
+                        occurred_at_ms=START_MS + at,
+                        received_at_ms=START_MS + received[name],
+                    )
+                ]
+            )
+        join = BulkJoin(log, RewardRule.model_validate({"weights": {"visit": 1.0}}), AS_OF_MS)
+        (part,) = join.slices()
+    assert FATE_ORDER[part.fate[0]] == FATES[status]
+
+
+def _unasked(_key: bytes, _value: bytes) -> Delivery:
+    raise AssertionError("the codec was asked")
 
 
 @pytest.mark.parametrize("aggregation", sorted(AGGREGATIONS))
