@@ -13,6 +13,7 @@ from typing import BinaryIO, Final, TypedDict
 from decisionlog.errors import DirectoryTaken
 
 _CHUNK_BYTES: Final = 2**20
+_DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
 _UNFINISHED: Final = ".unfinished-"
 _LAST: Final = {"log": 1, "backup.json": 2}
@@ -123,7 +124,7 @@ def copied(
 
 
 def _made(target: Path) -> BinaryIO:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
     return os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb")
 
 

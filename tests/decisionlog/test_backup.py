@@ -84,6 +84,16 @@ def test_a_restored_log_is_the_one_backed_up(log: DecisionLog, tmp_path: Path) -
     assert (tmp_path / "restored/models/chain-1/weights.npy").read_bytes() == bytes(3_000_000)
 
 
+def test_a_restored_log_is_its_owners_alone(log: DecisionLog, tmp_path: Path) -> None:
+    """Also in a mount point that everybody may read, as a new log would be."""
+    backup(log.store, tmp_path / "backup", NOW_MS)
+    place = tmp_path / "restored"
+    place.mkdir(mode=0o755)
+    restored(tmp_path, keys=KEYS)
+    assert (place / "log").stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (place / "log").iterdir()} == {0o600}
+
+
 def test_a_backup_under_load_is_one_moment(log: DecisionLog, tmp_path: Path) -> None:
     """While others write, a backup holds a prefix of what was acknowledged, and it is sound."""
     with ThreadPoolExecutor(1) as pool:
