@@ -9,11 +9,12 @@ import typer
 
 from cli.commands import Commands
 from cli.key_ring import name_ring
+from cli.options import in_options
 from cli.output import complain, line, narrate
 from decisionlog import DecisionLogError
 from policy.errors import PolicyError
 from replay.errors import ReplayError
-from server.serve_errors import ServeError
+from server.serve_errors import InvalidSettingError, ServeError
 
 app = typer.Typer(
     cls=Commands,
@@ -60,6 +61,9 @@ def main() -> None:
     narrate()
     try:
         app(prog_name="sendwise")
+    except InvalidSettingError as error:
+        complain(in_options(error))
+        sys.exit(1)
     except (PolicyError, DecisionLogError, ReplayError, ServeError) as error:
         complain(str(error))
         sys.exit(1)

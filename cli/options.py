@@ -1,11 +1,14 @@
 """Options that several commands share."""
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from server.serve_errors import InvalidSettingError
 
 
 class Format(StrEnum):
@@ -14,6 +17,9 @@ class Format(StrEnum):
     TEXT = "text"
     JSON = "json"
 
+
+GIB_MIN, GIB_MAX = 0.001, 131_072.0
+"""Sizes of a log: from what an empty one takes to what a process can address."""
 
 DataDir = Annotated[
     Path,
@@ -77,6 +83,8 @@ RetainGib = Annotated[
     typer.Option(
         "--retain-gib",
         help="Remove the oldest decisions where more of the log's file is in use.",
+        min=GIB_MIN,
+        max=GIB_MAX,
         show_default="no limit",
     ),
 ]
@@ -88,3 +96,14 @@ RequestDays = Annotated[
     ),
 ]
 DEFAULT_DATA_DIR = Path("sendwise-data")
+
+
+def in_options(error: InvalidSettingError) -> str:
+    """What is wrong with a setting, under the names by which it is set here."""
+    problem = re.sub(r"\b[a-z]+_[a-z]+\b", lambda found: option_of(found[0]), error.problem)
+    return f"{option_of(error.setting)}: {problem}"
+
+
+def option_of(setting: str) -> str:
+    """The option that sets something, such as `--metrics-port` for `metrics_port`."""
+    return "--data" if setting == "data_dir" else f"--{setting.replace('_', '-')}"

@@ -9,6 +9,8 @@ from cli.key_ring import ring_path, ring_source
 from cli.opening import key_file_of
 from cli.options import (
     DEFAULT_DATA_DIR,
+    GIB_MAX,
+    GIB_MIN,
     DataDir,
     KeyFile,
     RequestDays,
@@ -54,7 +56,9 @@ def serve(  # noqa: PLR0913 - one parameter an option
         typer.Option(help="Where traces go, such as http://127.0.0.1:4317.", show_default="off"),
     ] = None,
     trace_ratio: Annotated[float, typer.Option(help="Share of the calls to trace.")] = 0.0,
-    map_size_gib: Annotated[float, typer.Option(help="Largest size of the log.")] = 256.0,
+    map_size_gib: Annotated[
+        float, typer.Option(help="Largest size of the log.", min=GIB_MIN, max=GIB_MAX)
+    ] = 256.0,
     retain_days: RetainDays = None,
     retain_gib: RetainGib = None,
     request_days: RequestDays = DEFAULT_REQUEST_DAYS,

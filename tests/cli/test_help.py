@@ -93,6 +93,29 @@ def test_a_mistyped_option_is_a_usage_error(sendwise: Sendwise) -> None:
     assert "--dta" in ended.err
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "-1", "1e30"])
+@pytest.mark.parametrize("option", ["--map-size-gib", "--retain-gib"])
+def test_a_size_that_is_none_is_a_usage_error(
+    sendwise: Sendwise, tmp_path: Path, option: str, value: str
+) -> None:
+    """The option is named under which it was given, and nothing is begun."""
+    ended = sendwise("serve", "--data", tmp_path / "data", option, value)
+    assert (ended.code, ended.out) == (2, "")
+    assert option in ended.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_settings_are_named_as_options(sendwise: Sendwise, tmp_path: Path) -> None:
+    """Those that are wrong, and those that they are held against."""
+    data = tmp_path / "data"
+    ended = sendwise("serve", "--data", data, "--key-file", data / "key")
+    assert (ended.code, ended.out) == (1, "")
+    assert (
+        ended.err
+        == "sendwise: --key-file: should be outside --data, so that no backup holds both\n"
+    )
+
+
 def test_the_environment_names_the_directory(
     sendwise: Sendwise, lived: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -258,9 +258,9 @@ def test_a_catalog_stays_in_force(served_before: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--workers", "0"], "workers: must be at least 1 (it is 0)"),
-        (["--port", "70000"], "port: must be at most 65,535 (it is 70000)"),
-        (["--trace-ratio", "0.5"], "trace_ratio: needs otlp_endpoint"),
+        (["--workers", "0"], "--workers: must be at least 1 (it is 0)"),
+        (["--port", "70000"], "--port: must be at most 65,535 (it is 70000)"),
+        (["--trace-ratio", "0.5"], "--trace-ratio: needs --otlp-endpoint"),
     ],
 )
 def test_a_wrong_setting(tmp_path: Path, options: list[str], said: str) -> None:
@@ -278,7 +278,7 @@ def test_a_useless_token_file(tmp_path: Path, content: str | None, problem: str)
     if content is not None:
         file.write_text(content)
     errors = refusal(tmp_path, "--token-file", str(file))
-    assert errors.startswith(f"sendwise: token_file: {problem}")
+    assert errors.startswith(f"sendwise: --token-file: {problem}")
     assert errors.count("\n") == 1
 
 
