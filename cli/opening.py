@@ -31,8 +31,15 @@ def now() -> datetime:
 
 
 def releases(data_dir: Path) -> Releases:
-    """What changes the rollout of a data directory."""
-    return Releases(Registry(data_dir), now)
+    """What changes the rollout of a data directory.
+
+    Raises:
+        LogMissing: if nothing was ever in force there: the server begins log and rollout together.
+    """
+    registry = Registry(data_dir)
+    if registry.rollout_file.read() is None:
+        raise LogMissing(data_dir)
+    return Releases(registry, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def _end(scope: Scope) -> bytes | None:
 def _catalog(registry: Registry, file: Path | None) -> Catalog:
     if file is not None:
         return load_catalog(file)
-    return registry.catalog(Releases(registry, now).present().catalog)
+    return registry.catalog(releases(registry.data_dir).present().catalog)
 
 
 def _ms(moment: datetime) -> int:

@@ -8,6 +8,12 @@ from typing import Final
 NAMES_SHOWN: Final = 20
 """Of the columns of a table."""
 
+_MATURE: Final = (
+    "it needs delivered decisions whose attribution window has closed (see `sendwise ledger`; "
+    "--as-of moves the moment)"
+)
+"""What a log must have, and where to look."""
+
 
 class ReplayError(Exception):
     """Root of every error that replay raises for its input or its data."""
@@ -96,8 +102,15 @@ class NoEstimateError(ReplayError):
 class EmptySampleError(NoEstimateError):
     """There is not one interaction."""
 
+    def __init__(self, remedy: str = "") -> None:
+        super().__init__(f"there are no interactions to evaluate{remedy}")
+
+
+class NothingToReportError(EmptySampleError):
+    """A log has no interactions yet."""
+
     def __init__(self) -> None:
-        super().__init__("there are no interactions to evaluate")
+        super().__init__(f": the log has none yet; {_MATURE}")
 
 
 class NoOverlapError(NoEstimateError):
@@ -210,7 +223,4 @@ class NothingToLearnError(ReplayError):
     """A log has no interactions to train on."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "the log has no interactions to learn from: it needs delivered decisions whose "
-            "attribution window has closed (see `sendwise ledger`; --as-of moves the moment)"
-        )
+        super().__init__(f"the log has no interactions to learn from: {_MATURE}")

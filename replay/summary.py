@@ -9,7 +9,7 @@ from policy.catalog import NO_SEND, Catalog
 from policy.policies import Uniform
 from replay.checks import MaturityCheck
 from replay.course import Course, Stretches
-from replay.errors import EmptySampleError
+from replay.errors import NothingToReportError
 from replay.estimate import DEFAULT_LEVEL, Estimate
 from replay.formats import Formats
 from replay.ledger import ledger
@@ -74,7 +74,7 @@ def summarise(
         processes: the most to use; None: one a core. The report is the same for any number.
 
     Raises:
-        EmptySampleError: if the log has no interactions.
+        NothingToReportError: if the log has no interactions.
     """
     plan = _plan(source, subject)
     found = read_log(source, plan, processes, on_progress)
@@ -82,7 +82,7 @@ def summarise(
     course, ends = found.course, plan.stretches.ends
     logging = results.policies[LOGGING].result.estimates[ESTIMATOR]
     if logging is None:
-        raise EmptySampleError
+        raise NothingToReportError
     data = ReportData(
         title=subject.title,
         generated_at=generated_at,

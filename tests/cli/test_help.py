@@ -82,6 +82,7 @@ def test_without_a_log_there_is_one_line(
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("sendwise: ")
     assert ended.err.count("\n") == 1
+    assert str(missing) in ended.err
     assert "start" in ended.err
     assert not missing.exists()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replay.course import STRETCHES, Course
-from replay.errors import EmptySampleError
+from replay.errors import NothingToReportError
 from replay.estimate import Estimate
 from replay.join import has_support
 from replay.report import write_report
@@ -143,7 +143,7 @@ def test_a_mismatch_is_a_headline(tmp_path: Path) -> None:
 
 def test_an_empty_log_has_no_report(past: History) -> None:
     """There is nothing to show."""
-    with pytest.raises(EmptySampleError):
+    with pytest.raises(NothingToReportError, match="--as-of"):
         gathered(past, subject())
 
 
