@@ -96,12 +96,28 @@ class Committer:
             self._is_closed = True
         with self._writing:
             while self._waiting:
-                self._commit(self._next())
+                self._commit()
 
     def _commit_up_to(self, last: Batch) -> None:
         with self._writing:
             while not last.is_done:
-                self._commit(self._next())
+                self._commit()
+
+    def _commit(self) -> None:
+        """Commit the batch that has waited longest."""
+        started_s = self._clock_s()
+        batch: Batch | None = None
+        try:
+            # Another process may be writing: what comes until it has ended is still of the batch.
+            with self._write() as transaction:
+                batch = self._next()
+                _run(batch.tickets, transaction)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, callers wait for an answer
+            (batch or self._next()).end(error)
+        else:
+            seconds, operations = self._clock_s() - started_s, len(batch.tickets)
+            batch.end()
+            self._tell(seconds, operations)
 
     def _next(self) -> Batch:
         """Return the batch that has waited longest; what comes from now on is not of it."""
@@ -110,19 +126,6 @@ class Committer:
             if batch is self._gathering:
                 self._gathering = Batch(self._commit_up_to)
         return batch
-
-    def _commit(self, batch: Batch) -> None:
-        started_s, operations = self._clock_s(), len(batch.tickets)
-        error: BaseException | None = None
-        try:
-            with self._write() as transaction:
-                _run(batch.tickets, transaction)
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, callers wait for an answer
-            error = raised
-        seconds = self._clock_s() - started_s
-        batch.end(error)
-        if error is None:
-            self._tell(seconds, operations)
 
     def _tell(self, seconds: float, operations: int) -> None:
         if self._on_commit is None:

@@ -78,7 +78,7 @@ class Batch:
             if not self.is_done:
                 self._commit_up_to(self)
 
-    def end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None = None) -> None:
         """Let everybody who waits have their answer."""
         self.error = error
         self.tickets = []  # else each ticket would keep all others

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event, Thread
 
 import pytest
@@ -18,24 +18,29 @@ KEY = b"key"
 
 
 class FakeStore:
-    """Keeps committed rows in memory; commits can be held up and made to fail."""
+    """Keeps committed rows in memory; transactions can be held up, and commits made to fail."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[Table, bytes], bytes] = {}
         self.pending: dict[tuple[Table, bytes], bytes] = {}
         self.batches: list[int] = []
         self.error: BaseException | None = None
+        self.asked = Event()
+        self.may_begin = Event()
         self.begun = Event()
         self.go_on = Event()
+        self.may_begin.set()
         self.go_on.set()
 
     @contextmanager
     def write(self) -> Iterator["FakeStore"]:
         """Be a write transaction."""
-        self.begun.set()
-        self.go_on.wait()
+        self.asked.set()
+        self.may_begin.wait()
         self.pending = dict(self.rows)
         yield self
+        self.begun.set()
+        self.go_on.wait()
         if self.error is not None:
             raise self.error
         self.rows = self.pending
@@ -108,7 +113,7 @@ def in_thread(wait: Callable[[], bytes]) -> "Future[bytes]":
 
 
 def hold_up(store: FakeStore, committer: Committer) -> None:
-    """Let a thread begin a batch of one and stop there, so that others gather."""
+    """Let a thread begin to commit a batch of one and stop there, so that others gather."""
     store.go_on.clear()
     answered(committer, b"-")
     store.begun.wait()
@@ -123,6 +128,39 @@ def test_what_waits_is_committed_together_in_order(store: FakeStore) -> None:
     assert [ticket.result() for ticket in reversed(tickets)] == [b"-abc", b"-ab", b"-a"]
     committer.close()
     assert store.batches == [1, 3]
+
+
+def test_what_comes_while_another_process_writes_is_committed_together(store: FakeStore) -> None:
+    """A batch is not closed before its transaction has begun, however long that takes."""
+    committer = committer_on(store)
+    store.may_begin.clear()
+    first = answered(committer, b"a")
+    store.asked.wait()
+    later = [committer.submit(append(letter)) for letter in (b"b", b"c")]
+    store.may_begin.set()
+    assert first.result() == b"a"
+    assert [ticket.result() for ticket in later] == [b"ab", b"abc"]
+    assert store.batches == [3]
+    committer.close()
+
+
+def test_a_transaction_that_cannot_begin_is_told_to_all(store: FakeStore) -> None:
+    """Everybody of the batch that waited has the error, and the next one is tried anew."""
+    failing = [OSError("no way in")]
+
+    def write() -> AbstractContextManager[FakeStore]:
+        if failing:
+            raise failing.pop()
+        return store.write()
+
+    committer = Committer(write, on_commit=store.observe)  # type: ignore[arg-type]
+    tickets = [committer.submit(append(letter)) for letter in (b"a", b"b")]
+    for ticket in tickets:
+        with pytest.raises(OSError, match="no way in"):
+            ticket.result()
+    assert committer.submit(append(b"c")).result() == b"c"
+    committer.close()
+    assert store.batches == [1]
 
 
 def test_nobody_is_answered_before_the_commit(store: FakeStore) -> None:
