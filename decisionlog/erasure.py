@@ -80,8 +80,8 @@ def erase(
         through = max(before, _after_last(transaction))
         at_ms = max(erased_at_ms, last_erased_ms(transaction) + 1)
         asked = [Tombstone(each, at_ms, through) for each in sorted(set(subjects))]
-        tombstones = _bury(transaction, store, asked)
         note_erased(transaction, at_ms, before)
+        tombstones = _bury(transaction, store, asked)
     return _remove(store, tombstones, on_progress)
 
 
@@ -97,8 +97,8 @@ def erase_again(
         widest[each.subject] = later(widest.get(each.subject), each)
     with store.write() as transaction:
         missing = [each for each in widest.values() if not _is_done(transaction, each)]
-        tombstones = _bury(transaction, store, missing)
         note_erased(transaction, max((each.erased_at_ms for each in missing), default=0))
+        tombstones = _bury(transaction, store, missing)
     return _remove(store, tombstones, on_progress)
 
 

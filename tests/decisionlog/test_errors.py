@@ -36,6 +36,7 @@ SAMPLES: list[tuple[DecisionLogError, list[str]]] = [
     (errors.KeyFileError(HERE, "it is missing"), ["data", "missing"]),
     (errors.TombstoneFileError(HERE, 3, "it is no tombstone"), ["line 3", "data", "unchanged"]),
     (errors.DirectoryTaken(HERE), ["data", "not empty"]),
+    (errors.BackupInside(HERE / "copy", HERE), ["data/copy", "directory outside"]),
     (errors.BackupDamaged(HERE, "its hash differs"), ["data", "its hash", "another backup"]),
     (errors.KeyRequired(HERE), ["data", "key file"]),
     (errors.WrongKey(HERE, b"\x01", b"\x02"), ["01", "02", "key file"]),
