@@ -100,7 +100,8 @@ def assert_what_counts_is_what_happened(
         named = counts or planned
         for reward in logged.rewards:
             if reward.name in listened and named is not None:
-                heard = (reward.name, named.offer, named.channel, reward.occurred_at_ms)
+                at_ms = min(reward.occurred_at_ms, reward.received_at_ms)
+                heard = (reward.name, named.offer, named.channel, at_ms)
                 responses[subject].append(Response(decision_id, *heard))
     standings = {each: ordered(contacts[each], responses[each]) for each in contacts}
     assert {subject: log.standing(subject) for subject in standings} == standings

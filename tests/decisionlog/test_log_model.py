@@ -41,7 +41,7 @@ from decisionlog import (
 from decisionlog.backup import backup
 from decisionlog.checking import Finding, check
 from decisionlog.contacts import HOURS
-from decisionlog.ids import lower_bound
+from decisionlog.ids import lower_bound, time_ms
 from decisionlog.key_ring import KeyRing, record_key
 from decisionlog.restore import restore
 from decisionlog.tombstones import TOMBSTONE_FILE
@@ -166,6 +166,8 @@ class Reference:
     """How many of each kind were removed, and why."""
     erased_before: bytes = b""
     """The id that the last erasure would have given."""
+    outliving: dict[bytes, Contact] = field(default_factory=dict)
+    """Contacts that count though their decisions have expired: their send times lie ahead."""
 
     def record(self, proposed: Proposal, tombs: Mapping[bytes, bytes]) -> Decision | type:
         """Return what a log should answer; an error by its type.
@@ -250,12 +252,23 @@ class Reference:
         of = {id_ for id_, each in self.decisions.items() if each.subject == subject}
         ids = {id_ for id_ in of if id_ < through}
         self.erased |= ids
+        self.outliving = {
+            id_: contact
+            for id_, contact in self.outliving.items()
+            if subject_of(time_ms(id_)) != subject or id_ >= through
+        }
         return self._remove(ids, ids, "erased")
 
     def expire(self, before: bytes) -> Removed:
         """Forget what is older than a decision; return what should have gone."""
         self.erased = {each for each in self.erased if each >= before}
         known = {id_ for id_ in self.decisions if id_ < before}
+        counted = {id_: contact for id_ in known if (contact := self._counting(id_))}
+        self.outliving = {
+            id_: contact
+            for id_, contact in (self.outliving | counted).items()
+            if id_ >= before or contact.send_time_ms >= time_ms(before)
+        }
         reported = [of for of, _ in [*self.deliveries, *self.rewards]]
         return self._remove(known, {of for of in reported if of < before} | known, "expired")
 
@@ -297,7 +310,8 @@ class Reference:
     def _hear(self, new: Reward) -> None:
         named = self._named(new.decision_id) if new.decision_id in self.decisions else None
         if new.name in LISTENED and named is not None:
-            heard = (new.name, named.offer, named.channel, new.occurred_at_ms)
+            at_ms = min(new.occurred_at_ms, new.received_at_ms)
+            heard = (new.name, named.offer, named.channel, at_ms)
             self.responses.append(Response(new.decision_id, *heard))
 
     def _rename(self, decision_id: bytes) -> None:
@@ -318,7 +332,8 @@ class Reference:
         """Return what should count for a subject."""
         of = {id_ for id_, each in self.decisions.items() if each.subject == subject}
         return ordered(
-            [each for each in self._contacts() if each.decision_id in of],
+            [each for each in self._contacts() if each.decision_id in of]
+            + [one for id_, one in self.outliving.items() if subject_of(time_ms(id_)) == subject],
             [each for each in self.responses if each.decision_id in of],
         )
 
@@ -394,7 +409,9 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(offered=st.lists(limited_proposals, min_size=1, max_size=5))
     def record(self, offered: list[Proposal]) -> None:
-        """Record a batch."""
+        """Record a batch; an id that has expired is not given again."""
+        gone = self.reference.outliving
+        offered = [each for each in offered if each.decision.decision_id not in gone]
         expected = [self.reference.record(each, self.tombs) for each in offered]
         assert typed(self.log.record(offered)) == expected
 
