@@ -3,15 +3,28 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from scipy.special import gammainc, gammaln
+from scipy.special import gammainc, ndtr
 
 from replay.intervals.quantiles import check_level
 from replay.sums import Floats
 
 _PRECISIONS = (10.0, 1e3, 1e5)
 """Parameters of the mixed gamma priors: tight for few, for thousands and for millions of rows."""
+
+_SMALL = 0.01
+"""Below it x - log(1 + x) is a series, since x and its logarithm cancel."""
+
+_X_LESS_LOG = tuple((-1.0) ** power / power for power in range(10, 1, -1))
+"""Coefficients of (x - log(1 + x)) / x^2, highest power first."""
+
+_STIRLING = (-691 / 360_360, 1 / 1_188, -1 / 1_680, 1 / 1_260, -1 / 360, 1 / 12)
+"""Coefficients of Stirling's series in 1 / a^2, times a; highest power first."""
+
+_LARGE = 1e9
+"""From here on the incomplete gamma function is expanded, to some thirteen digits."""
 
 _START = 0.5
 """Prediction before the first term."""
@@ -62,22 +75,43 @@ def log_capital(gain: Floats | float, variance: Floats | float) -> Floats:
         gain: S, 0 or more.
         variance: V.
     """
-    mixed = [_mixed(gain, variance, precision) for precision in _PRECISIONS]
+    precisions, masses = _priors(np.ndim(variance))
+    mixed = _log_scaled_gamma(variance + precisions, gain) - masses
     return np.asarray(np.logaddexp.reduce(mixed, axis=0) - math.log(len(_PRECISIONS)))
 
 
-def _mixed(gain: Floats | float, variance: Floats | float, precision: float) -> Floats:
-    shape = variance + precision
-    rate = gain + shape
-    prior = precision * math.log(precision) - _log_lower_gamma(precision, precision)
-    return np.asarray(
-        prior + gain + variance - shape * np.log(rate) + _log_lower_gamma(shape, rate)
-    )
+@cache
+def _priors(dimensions: int) -> tuple[Floats, Floats]:
+    """Their parameters, and the logarithm of the mass of each before the first term."""
+    precisions = np.reshape(_PRECISIONS, (-1, *[1] * dimensions))
+    return precisions, _log_scaled_gamma(precisions, 0.0)
 
 
-def _log_lower_gamma(shape: Floats | float, upto: Floats | float) -> Floats:
-    """Logarithm of the lower incomplete gamma function, for upto of at least shape."""
-    return np.asarray(gammaln(shape) + np.log(gammainc(shape, upto)))
+def _log_scaled_gamma(shape: Floats, gain: Floats | float) -> Floats:
+    """Logarithm of exp(z) z^-a gamma(a, z), with a the shape, 10 or more, and z = a + gain.
+
+    All terms of the size of a log(a) have cancelled on paper: one heavy weight makes a of 1e16 or
+    more, of which float64 would leave nothing. With Stirling's series d(a) for log gamma(a) it is
+    a (x - log(1 + x)) + log(2 pi / a) / 2 + d(a) + log P(a, z), x = gain / a.
+    """
+    x = gain / shape
+    exponent = shape * np.where(x < _SMALL, x * x * np.polyval(_X_LESS_LOG, x), x - np.log1p(x))
+    stirling = np.polyval(_STIRLING, 1 / (shape * shape)) / shape
+    smooth = exponent + np.log(2 * np.pi / shape) / 2 + stirling
+    return np.asarray(smooth + _log_p(shape, x, exponent))
+
+
+def _log_p(shape: Floats, x: Floats, exponent: Floats) -> Floats:
+    """Logarithm of the regularised lower incomplete gamma function P(a, a (1 + x)), x >= 0.
+
+    For large a by Temme's uniform expansion (1979, "The asymptotic expansion of the incomplete
+    gamma functions", SIAM J. Math. Anal. 10), of which the first term leaves an error of a^-1.5.
+    """
+    tail = np.exp(-exponent) / (3 * np.sqrt(2 * np.pi * shape))
+    expanded = ndtr(np.sqrt(2 * exponent)) + tail
+    usual = np.minimum(shape, _LARGE)
+    exact = gammainc(usual, usual * (1 + x))
+    return np.asarray(np.log(np.where(shape > _LARGE, expanded, exact)))
 
 
 def lower_bound(bets: Sequence["Bet"], level: float, lowest: float = 0.0) -> float:

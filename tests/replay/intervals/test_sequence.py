@@ -11,9 +11,20 @@ from scipy.integrate import quad
 from scipy.special import gammainc, gammaln
 
 from replay.errors import LevelError
+from replay.estimate import Bounds
+from replay.evaluation import Evaluation
 from replay.intervals.sequence import _PRECISIONS, Bet, Wager, log_capital, lower_bound
+from replay.intervals.settings import IntervalSettings, Method
+from replay.sample import Sample
 
 TERMS = st.lists(st.floats(0, 50), min_size=1, max_size=60)
+
+
+def bent(stake: float) -> float:
+    """-log(1 - l) - l, of small stakes too."""
+    if stake > 1e-3:
+        return -math.log1p(-stake) - stake
+    return sum(stake**power / power for power in range(2, 9))
 
 
 def integrated(gain: float, variance: float) -> float:
@@ -23,20 +34,33 @@ def integrated(gain: float, variance: float) -> float:
         norm = precision * math.log(precision) - gammaln(precision)
         norm -= math.log(gammainc(precision, precision))
         peak = (gain + 1e-12) / (gain + variance + precision)
+        width = 1 / math.sqrt(gain + variance + precision)
 
         def density(stake: float, precision: float = precision, norm: float = norm) -> float:
             free = 1 - stake
-            bent = -math.log(free) - stake
-            prior = norm + (precision - 1) * math.log(free) - precision * free
-            return math.exp(prior + stake * gain - variance * bent)
+            prior = norm + (precision - 1) * math.log1p(-stake) - precision * free
+            return math.exp(prior + stake * gain - variance * bent(stake))
 
         around = [p for p in (peak / 3, peak, 3 * peak) if 0 < p < 1]
+        around += [p for k in (-8, -2, 2, 8) if 0 < (p := peak + k * width) < 1]
         total += quad(density, 0, 1 - 1e-15, points=around, limit=500, epsabs=0, epsrel=1e-12)[0]
     return math.log(total / len(_PRECISIONS))
 
 
 @pytest.mark.parametrize(
-    ("gain", "variance"), [(0.0, 0.0), (0.5, 3.0), (20.0, 40.0), (100.0, 2_000.0), (3.0, 0.01)]
+    ("gain", "variance"),
+    [
+        (0.0, 0.0),
+        (0.5, 3.0),
+        (20.0, 40.0),
+        (100.0, 2_000.0),
+        (3.0, 0.01),
+        (3e3, 2e6),
+        (5e4, 0.9e9),
+        (5e4, 1.1e9),
+        (1e8, 1e16),
+        (3e9, 1e18),
+    ],
 )
 def test_capital_is_the_mixture_of_the_paper(gain: float, variance: float) -> None:
     """The closed form equals the integral over all stakes."""
@@ -46,7 +70,13 @@ def test_capital_is_the_mixture_of_the_paper(gain: float, variance: float) -> No
 
 @pytest.mark.parametrize(
     ("values", "chances"),
-    [((0.0, 1.0), (0.7, 0.3)), ((0.0, 9.0), (0.95, 0.05)), ((0.0, 0.2, 40.0), (0.6, 0.39, 0.01))],
+    [
+        ((0.0, 1.0), (0.7, 0.3)),
+        ((0.0, 9.0), (0.95, 0.05)),
+        ((0.0, 0.2, 40.0), (0.6, 0.39, 0.01)),
+        ((0.0, 1e9), (1 - 1e-10, 1e-10)),
+        ((0.5, 1e11), (1 - 1e-13, 1e-13)),
+    ],
 )
 def test_capital_cannot_grow_on_average(
     values: tuple[float, ...], chances: tuple[float, ...]
@@ -107,9 +137,24 @@ def test_bounds_are_nested(terms: list[float], level: float, higher: float) -> N
         assert lower_bound(bets, high) <= lower_bound(bets, low)
 
 
+@pytest.mark.parametrize("heavy", [1e3, 1e6, 1e8, 1e9, 1e11, 1e30, 1e60])
+def test_one_heavy_weight_proves_nothing(heavy: float) -> None:
+    """Among a thousand rows a single reward bounds the value by 0 still, however heavy it is."""
+    p_log, p_target, reward = np.full(1_000, 0.5), np.full(1_000, 0.5), np.zeros(1_000)
+    p_log[500], p_target[500], reward[500] = 1 / heavy, 1.0, 1.0
+    evaluation = Evaluation(["ips"], IntervalSettings(Method.SEQUENCE, bounds=Bounds(0, 1)))
+    evaluation.add(Sample(reward, p_log, p_target))
+    found = evaluation.result().estimates["ips"]
+    assert found is not None
+    low, high = found.interval
+    assert low < 0.01
+    assert high == 1
+
+
 def test_nothing_seen_bounds_nothing() -> None:
     """Before the first row the lower bound is the lowest mean there is."""
-    assert lower_bound([Bet(), Bet(2.0)], 0.95) == 0.0
+    for level in (0.1, 0.95):
+        assert lower_bound([Bet(), Bet(2.0)], level) == 0.0
 
 
 def test_impossible_levels_are_refused() -> None:
