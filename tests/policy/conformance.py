@@ -1,5 +1,11 @@
 """The conformance kit under the name by which these tests know it."""
 
-from replay.simulator.conformance import assert_conforms, assert_floor, paths, stages
+from replay.simulator.conformance import (
+    assert_conforms,
+    assert_floor,
+    frequencies,
+    paths,
+    stages,
+)
 
-__all__ = ["assert_conforms", "assert_floor", "paths", "stages"]
+__all__ = ["assert_conforms", "assert_floor", "frequencies", "paths", "stages"]

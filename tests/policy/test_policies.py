@@ -16,7 +16,7 @@ from policy.policies import Fixed, Uniform
 from policy.request import Request
 from policy.situation import Situation, Stage
 from tests.policy.catalogs import minimal, toml
-from tests.policy.conformance import assert_conforms, assert_floor, paths, stages
+from tests.policy.conformance import assert_conforms, assert_floor, frequencies, paths, stages
 from tests.policy.models import actions
 from tests.policy.situations import CHANNELS, OFFERS, situations
 
@@ -61,6 +61,15 @@ def test_a_chain_conforms_whatever_it_has_learned(
         student.learn(situation, path, reward)
     assert_conforms(student.chain, situation)
     assert_floor(student.chain, situation, FLOOR)
+
+
+@settings(max_examples=3)
+@given(situations())
+def test_the_frequencies_of_a_chains_choices_match_its_pmfs(
+    student: Student, situation: Situation
+) -> None:
+    """With every exploration, whole actions are drawn as often as logged, by chi-square."""
+    assert not list(frequencies(student.chain, situation))
 
 
 @given(situations(), rules)
