@@ -30,7 +30,7 @@ class Exploration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: Name = "matching"
-    floor: float = Field(default=0.01, ge=FLOOR_MIN, le=1.0)
+    floor: float = Field(default=0.005, ge=FLOOR_MIN, le=1.0)
     """Share of each stage that is spread evenly, so that every eligible action keeps support."""
     error_scale: float = Field(default=0.3, ge=ERROR_SCALE_MIN, le=100.0)
     """matching: standard errors are multiplied by it; the smaller, the greedier."""

@@ -515,7 +515,7 @@ SAME: list[tuple[str, str]] = [
     ("[reward.weights]", "[reward]\ndefault = 0\n[reward.weights]"),
     ("[reward.weights]", "[reward]\ndefault = -0.0\n[reward.weights]"),
     ("[reward.weights]", "[send_times]\nwindows = 1\n[reward.weights]"),
-    ("[reward.weights]", "[exploration]\nfloor = 0.01\n[reward.weights]"),
+    ("[reward.weights]", "[exploration]\nfloor = 0.005\n[reward.weights]"),
     ("[reward.weights]", "[traffic]\n[reward.weights]"),
     ("[channels.email]", "[channels.email]\nquiet_days = []"),
     ("[channels.email]", "\n\n  [ channels . email ]\n"),

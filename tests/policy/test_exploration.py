@@ -122,11 +122,11 @@ def test_nothing_to_tell_apart_gives_an_even_pmf(
 
 def test_probability_matching_is_the_default() -> None:
     """Without a word in the catalog an action is as likely as it is to be the best."""
-    assert Exploration() == Exploration(name="matching", floor=0.01, error_scale=0.3)
+    assert Exploration() == Exploration(name="matching", floor=0.005, error_scale=0.3)
     found = pmf(Exploration(), [(0.5, 1.0), (0.0, 1.0)])
     better = float(ndtr(0.5 / (0.3 * math.sqrt(2.0))))
     np.testing.assert_allclose(
-        found, [0.99 * better + 0.005, 0.99 * (1 - better) + 0.005], atol=2e-3
+        found, [0.995 * better + 0.0025, 0.995 * (1 - better) + 0.0025], atol=2e-3
     )
 
 
@@ -246,7 +246,7 @@ def test_a_setting_out_of_range_is_refused(field: str, value: float) -> None:
 def test_the_largest_gamma_is_finite() -> None:
     """The steepest setting after the most interactions still gives a pmf."""
     exploration = Exploration(name="squarecb", gamma_scale=GAMMA_SCALE_MAX, gamma_exponent=1.0)
-    np.testing.assert_allclose(pmf(exploration, known(0.2, 0.8), 2**63), [0.005, 0.995])
+    np.testing.assert_allclose(pmf(exploration, known(0.2, 0.8), 2**63), [0.0025, 0.9975])
 
 
 @pytest.mark.parametrize("field", ["floor", "error_scale", "gamma_scale", "temperature"])
