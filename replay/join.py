@@ -94,7 +94,7 @@ def fate(logged: LoggedDecision) -> Fate:
     """
     if logged.deliveries:
         return FATES[deciding_status(logged.deliveries)]
-    return Fate.DELIVERED if _is_no_send(logged.decision) else Fate.PENDING
+    return Fate.DELIVERED if is_not_to_send(logged.decision) else Fate.PENDING
 
 
 def deciding_status(deliveries: Iterable[Delivery]) -> DeliveryStatus:
@@ -191,6 +191,11 @@ def has_support(decision: Decision) -> bool:
     return not any(0.0 in stage.pmf for stage in decision.stages)
 
 
+def is_not_to_send(decision: Decision) -> bool:
+    """Whether nothing is to be sent, since nothing could be chosen or that was the choice."""
+    return not decision.stages or is_no_send(decision.tree, decision.stages[0].chosen)
+
+
 def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left | None:
     decision, found = logged.decision, fate(logged)
     if decision.arm == Arm.HOLDOUT:
@@ -202,10 +207,6 @@ def _why_left(logged: LoggedDecision, rule: RewardRule, as_of_ms: int) -> Left |
     if found is not Fate.DELIVERED:
         return Left.NOT_DELIVERED
     return Left.IMMATURE if closes_at_ms(decision.decided_at_ms, rule) > as_of_ms else None
-
-
-def _is_no_send(decision: Decision) -> bool:
-    return not decision.stages or is_no_send(decision.tree, decision.stages[0].chosen)
 
 
 def _total(values: Iterable[float]) -> float:

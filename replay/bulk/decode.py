@@ -34,10 +34,8 @@ from replay.bulk.kernels import (
     read_reservations,
     read_rewards,
 )
-from replay.bulk.texts import Texts
-from replay.join import has_support
+from replay.join import is_not_to_send
 
-NO_OFFER: Final = -1
 HOLDS: Final = ("open", "confirmed", "released")
 """What becomes of contacts, by their numbers."""
 
@@ -50,19 +48,8 @@ class Decisions:
 
     ids: Bytes
     """Joined, 16 bytes each."""
-    subjects: Bytes
-    """One row of 16 bytes each."""
-    arm: Ints
-    policy: Ints
-    """Numbers of the policies' versions."""
-    offer: Ints
-    """Numbers of the chosen offers, `NO_OFFER` where nothing could be chosen."""
-    stages: Ints
-    """How many stages there were; 0 where nothing could be chosen."""
-    probability: NDArray[np.float64]
-    """Of the action."""
-    support: NDArray[np.bool_]
-    """Whether every eligible action had a chance."""
+    sends: NDArray[np.bool_]
+    """Whether something is to be sent, so that a report is waited for."""
 
     @property
     def decided_at_ms(self) -> NDArray[np.float64]:
@@ -79,8 +66,6 @@ class Reports:
     """Of their decisions, joined, 16 bytes each."""
     rows: Table
     """`kernels.REPORT`."""
-    name: Ints
-    """Numbers of the rewards' names."""
     source: Ints
     """Place of each among the rows that were read."""
 
@@ -112,60 +97,26 @@ class _Values:
                 on_damage(damage)
                 self.kept[row] = False
 
-    def numbers(self, texts: Texts, text: str, where: NDArray[np.bool_]) -> Ints:
-        """Numbers of a text that the kernels found in some of the rows."""
-        found = np.zeros(len(self.out), np.int64)
-        starts, sizes = self.out[f"{text}_at"][where], self.out[f"{text}_size"][where]
-        try:
-            found[where] = texts.numbers(self.buffer, starts, sizes)
-        except UnicodeDecodeError:
-            self.out["ok"] = False  # the codec says which of them it is
-        return found
-
     def kept_ids(self) -> Bytes:
         """Ids of the rows that were kept, joined."""
         return self.ids if self.kept.all() else self.ids.reshape(-1, ID_BYTES)[self.kept].ravel()
 
 
-def decisions(rows: Rows, policies: Texts, offers: Texts, on_damage: OnDamage) -> Decisions:
+def decisions(rows: Rows, on_damage: OnDamage) -> Decisions:
     """Decodes decisions.
 
     Args:
         rows: of the table.
-        policies: numbers the policies' versions.
-        offers: numbers the offers.
         on_damage: told of each damaged record, which is then left out.
     """
     values = _Values(rows, DECISION)
-    out = values.out
-    read_decisions(values.buffer, values.bounds, values.ids, out)
-    policy = values.numbers(policies, "policy", out["ok"])
-    offer = values.numbers(offers, "offer", out["ok"] & (out["stages"] > 0))
-    subjects = _gathered(values.buffer, out["subject_at"])
+    read_decisions(values.buffer, values.bounds, values.ids, values.out)
 
     def fill(row: int, decision: Decision) -> None:
-        out[row]["arm"] = decision.arm
-        out[row]["stages"] = len(decision.stages)
-        out[row]["support"] = has_support(decision)
-        out[row]["probability"] = decision.action_probability
-        subjects[row] = np.frombuffer(decision.subject, np.uint8)
-        policy[row] = policies.number(decision.policy_version)
-        if decision.stages:
-            offer[row] = offers.number(decision.tree[decision.stages[0].chosen][0])
+        values.out[row]["sends"] = not is_not_to_send(decision)
 
     values.plainly(rows, decode_decision, fill, on_damage)
-    offer[out["stages"] == 0] = NO_OFFER
-    kept, out = values.kept, out[values.kept]
-    return Decisions(
-        ids=values.kept_ids(),
-        subjects=subjects[kept],
-        arm=out["arm"],
-        policy=policy[kept],
-        offer=offer[kept],
-        stages=out["stages"],
-        probability=out["probability"],
-        support=out["support"],
-    )
+    return Decisions(values.kept_ids(), values.out["sends"][values.kept])
 
 
 def deliveries(rows: Rows, on_damage: OnDamage) -> Reports:
@@ -179,23 +130,19 @@ def deliveries(rows: Rows, on_damage: OnDamage) -> Reports:
         values.out[row]["received_at_ms"] = delivery.received_at_ms
 
     values.plainly(rows, decode_delivery, fill, on_damage)
-    return _reports(values, np.zeros(len(rows), np.int64))
+    return _reports(values)
 
 
-def rewards(rows: Rows, names: Texts, on_damage: OnDamage) -> Reports:
+def rewards(rows: Rows, on_damage: OnDamage) -> Reports:
     """Decodes rewards; arguments as those of `decisions`."""
     values = _Values(rows, REPORT)
     read_rewards(values.buffer, values.bounds, values.ids, values.out)
-    name = values.numbers(names, "name", values.out["ok"])
 
     def fill(row: int, reward: Reward) -> None:
-        values.out[row]["value"] = reward.value
         values.out[row]["occurred_at_ms"] = reward.occurred_at_ms
-        values.out[row]["received_at_ms"] = reward.received_at_ms
-        name[row] = names.number(reward.name)
 
     values.plainly(rows, decode_reward, fill, on_damage)
-    return _reports(values, name)
+    return _reports(values)
 
 
 def holds(rows: Rows, on_damage: OnDamage) -> Ints:
@@ -247,15 +194,6 @@ _HOLD_OF: Final = np.array(
 )
 
 
-def _reports(values: _Values, name: Ints) -> Reports:
+def _reports(values: _Values) -> Reports:
     kept = values.kept
-    return Reports(values.kept_ids(), values.out[kept], name[kept], np.flatnonzero(kept))
-
-
-def _gathered(buffer: Bytes, starts: Ints) -> Bytes:
-    """A row of 16 bytes from each start."""
-    places = np.minimum(starts, max(0, len(buffer) - ID_BYTES))[:, None] + np.arange(ID_BYTES)
-    found: Bytes = (
-        buffer.take(places, mode="clip") if len(buffer) else np.zeros_like(places, np.uint8)
-    )
-    return found
+    return Reports(values.kept_ids(), values.out[kept], np.flatnonzero(kept))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decisionlog.sealing import CODEC_VERSION
+from policy.catalog import NO_SEND
 from policy.compiled import compiled
 
 Bytes = NDArray[np.uint8]
@@ -20,33 +21,17 @@ Ints = NDArray[np.int64]
 Table = NDArray[Any]
 """Rows of one of the types below."""
 
-DECISION: Final = np.dtype(
-    [
-        ("ok", np.bool_),
-        ("arm", np.int64),
-        ("stages", np.int64),
-        ("support", np.bool_),
-        ("probability", np.float64),
-        ("subject_at", np.int64),
-        ("policy_at", np.int64),
-        ("policy_size", np.int64),
-        ("offer_at", np.int64),
-        ("offer_size", np.int64),
-    ]
-)
-"""What a join needs of a decision; texts by where they begin in the joined bytes, and by size."""
+DECISION: Final = np.dtype([("ok", np.bool_), ("sends", np.bool_)])
+"""What a join needs of a decision: whether something is to be sent."""
 REPORT: Final = np.dtype(
     [
         ("ok", np.bool_),
         ("status", np.int64),
-        ("value", np.float64),
         ("occurred_at_ms", np.int64),
         ("received_at_ms", np.int64),
-        ("name_at", np.int64),
-        ("name_size", np.int64),
     ]
 )
-"""What a join needs of a delivery (without value and name) or of a reward (without status)."""
+"""What a join needs of a delivery, or of a reward (when it occurred alone)."""
 RESERVATION: Final = np.dtype(
     [
         ("ok", np.bool_),
@@ -62,6 +47,7 @@ _HEADER = 5
 _VERSION = CODEC_VERSION
 _VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5
 _MAX_SHIFT = 63
+_NO_SEND = np.frombuffer(NO_SEND.encode(), np.uint8)
 
 
 def _crc_tables() -> NDArray[np.uint32]:
@@ -177,12 +163,6 @@ def _is_id(buffer: Bytes, at: int, size: int, ids: Bytes, row: int) -> bool:
 
 
 @compiled
-def _number(buffer: Bytes, at: int) -> float:
-    """A double."""
-    return float(buffer[at : at + 8].view(np.float64)[0])
-
-
-@compiled
 def _chosen_offer(buffer: Bytes, at: int, end: int, chosen: int) -> tuple[int, int]:
     """Where the name of a tree's chosen offer begins, and its size; -1 if there is none."""
     begin, nodes, index = at, 0, -1
@@ -213,25 +193,31 @@ def _chosen_offer(buffer: Bytes, at: int, end: int, chosen: int) -> tuple[int, i
 
 
 @compiled
-def _stage(buffer: Bytes, at: int, end: int) -> tuple[float, int, bool]:
-    """Probability of what a stage chose, its index, whether all had a chance; index -1 if none."""
-    pmf, count, chosen = 0, 0, 0
+def _is_no_send(buffer: Bytes, at: int, size: int) -> bool:
+    """Whether the name of an offer is that of sending nothing."""
+    if size != len(_NO_SEND):
+        return False
+    for place in range(size):
+        if buffer[at + place] != _NO_SEND[place]:
+            return False
+    return True
+
+
+@compiled
+def _chosen(buffer: Bytes, at: int, end: int) -> int:
+    """The index that a stage chose; -1 if it has none."""
+    count, chosen = 0, 0
     while at < end:
-        tag, size, here, at = _field(buffer, at, end)
+        tag, size, _, at = _field(buffer, at, end)
         if at < 0:
-            return 0.0, -1, False
+            return -1
         if tag == 1 << 3 | _SIZED and count == 0 and size % 8 == 0:
-            pmf, count = here, size // 8
+            count = size // 8
         elif tag == 2 << 3 | _VARINT:
             chosen = size
         else:
-            return 0.0, -1, False
-    if chosen < 0 or chosen >= count:
-        return 0.0, -1, False
-    support = True
-    for place in range(count):
-        support &= _number(buffer, pmf + 8 * place) != 0.0
-    return _number(buffer, pmf + 8 * chosen), chosen, support
+            return -1
+    return chosen if chosen < count else -1
 
 
 @compiled
@@ -242,7 +228,6 @@ def _decision(buffer: Bytes, bounds: Ints, ids: Bytes, row: int, out: Table) -> 
         return False
     at += _HEADER
     has_id, has_subject, tree, tree_end, first, stages = False, False, 0, 0, -1, 0
-    probability, support = 1.0, True
     while at < end:
         tag, size, here, at = _field(buffer, at, end)
         if at < 0:
@@ -252,24 +237,17 @@ def _decision(buffer: Bytes, bounds: Ints, ids: Bytes, row: int, out: Table) -> 
             has_id = _is_id(buffer, here, size, ids, row)
         elif tag == 2 << 3 | _SIZED:
             has_subject = size == _ID
-            out[row].subject_at = here
-        elif tag == 4 << 3 | _VARINT:
-            out[row].arm = size
-        elif tag == 5 << 3 | _SIZED:
-            out[row].policy_at, out[row].policy_size = here, size
         elif tag == 13 << 3 | _SIZED:
             if tree_end:
                 return False
             tree, tree_end = here, at
         elif tag == 14 << 3 | _SIZED:
-            chance, chosen, has_support = _stage(buffer, here, at)
+            chosen = _chosen(buffer, here, at)
             if chosen < 0:
                 return False
             if stages == 0:
                 first = chosen
             stages += 1
-            probability *= chance
-            support &= has_support
         elif number < 1 or number > 14:
             return False
     if not (has_id and has_subject):
@@ -278,8 +256,7 @@ def _decision(buffer: Bytes, bounds: Ints, ids: Bytes, row: int, out: Table) -> 
         name, size = _chosen_offer(buffer, tree, tree_end, first)
         if name < 0:
             return False
-        out[row].offer_at, out[row].offer_size = name, size
-    out[row].stages, out[row].probability, out[row].support = stages, probability, support
+        out[row].sends = not _is_no_send(buffer, name, size)
     return True
 
 
@@ -349,14 +326,8 @@ def _reward(buffer: Bytes, at: int, end: int, ids: Bytes, row: int, out: Table) 
             return False
         if tag == 1 << 3 | _SIZED:
             has_id = _is_id(buffer, here, size, ids, row)
-        elif tag == 3 << 3 | _SIZED:
-            out[row].name_at, out[row].name_size = here, size
-        elif tag == 4 << 3 | _FIXED64:
-            out[row].value = _number(buffer, here)
         elif tag == 5 << 3 | _VARINT:
             out[row].occurred_at_ms = size
-        elif tag == 6 << 3 | _VARINT:
-            out[row].received_at_ms = size
     return has_id
 
 

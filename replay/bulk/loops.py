@@ -13,46 +13,6 @@ Flags = NDArray[np.bool_]
 
 _ID = 16
 _SENT, _OVERRIDDEN = 1, 4  # numbers of `DeliveryStatus`
-_SUM, _LAST, _MAX, _MIN = 0, 2, 3, 4  # places in `replay.join.AGGREGATIONS`
-
-
-@compiled
-def _is_same(buffer: Bytes, one: int, other: int, size: int) -> bool:
-    for place in range(size):
-        if buffer[one + place] != buffer[other + place]:
-            return False
-    return True
-
-
-@compiled
-def number_texts(buffer: Bytes, starts: Ints, sizes: Ints, numbers: Ints, firsts: Ints) -> int:
-    """Numbers texts by their first appearance; returns how many different ones there are.
-
-    Args:
-        buffer: holds the texts.
-        starts: where each begins.
-        sizes: of each in bytes.
-        numbers: gets the number of each.
-        firsts: gets the row in which each different one appears first.
-    """
-    count, last = 0, 0
-    for row in range(len(starts)):
-        found = -1
-        for offset in range(count):
-            # The one before, then all: mostly there are few, and one follows its like.
-            number = last if offset == 0 else (offset - 1 if offset <= last else offset)
-            first = firsts[number]
-            if sizes[first] == sizes[row] and _is_same(
-                buffer, starts[first], starts[row], sizes[row]
-            ):
-                found = number
-                break
-        if found < 0:
-            found = count
-            firsts[count] = row
-            count += 1
-        numbers[row] = last = found
-    return count
 
 
 @compiled
@@ -112,37 +72,3 @@ def find_deciding(
             deciding[owner], is_tied[owner] = row, False
         elif order == 0 and status[row] != status[best]:
             is_tied[owner] = True
-
-
-@compiled
-def add_rewards(
-    how: int,
-    owners: Ints,
-    names: Ints,
-    values: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    totals: NDArray[np.float64],
-) -> None:
-    """Aggregates each decision's values of a name, and adds them weighted to its total.
-
-    Args:
-        how: place in `replay.join.AGGREGATIONS`.
-        owners: place of each value's decision; in order.
-        names: place of each value's name among the weights; in order within a decision.
-        values: in the order of time within a name.
-        weights: of the names.
-        totals: of the decisions.
-    """
-    row = 0
-    while row < len(values):
-        owner, name = owners[row], names[row]
-        one = values[row] if how != _SUM else 0.0 + values[row]  # of -0.0 the sum is 0.0
-        row += 1
-        while row < len(values) and owners[row] == owner and names[row] == name:
-            value = values[row]
-            if how == _SUM:
-                one += value
-            elif how == _LAST or (how == _MAX and value > one) or (how == _MIN and value < one):
-                one = value
-            row += 1
-        totals[owner] += weights[name] * one

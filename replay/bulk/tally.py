@@ -13,7 +13,7 @@ from decisionlog.tables import Table
 from policy.catalog import Reward as RewardRule
 from replay.bulk import decode
 from replay.bulk.decode import HOLDS
-from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, BulkJoin
+from replay.bulk.join import FATE_ORDER, REPORT_COUNTS, joined_slices
 from replay.join import Fate
 from replay.processes import pool, workers_for
 
@@ -113,7 +113,7 @@ def _tally_there(stretch: Stretch) -> Tally:
 def _tally(log: DecisionLog, rule: RewardRule, stretch: Stretch) -> Tally:
     start, until = stretch
     found = Tally()
-    for part in BulkJoin(log, rule, as_of_ms=0, on_damage=found.note).slices(start, until):
+    for part in joined_slices(log, rule, start=start, until=until, on_damage=found.note):
         found.decisions += len(part.fate)
         fates = np.bincount(part.fate, minlength=len(FATE_ORDER)).tolist()
         found.fates.update(dict(zip(FATE_ORDER, fates, strict=True)))

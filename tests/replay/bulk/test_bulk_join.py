@@ -1,7 +1,6 @@
 """The join by columns finds what the plain join finds, decision by decision."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,6 @@ from decisionlog import (
     DecisionLog,
     Delivery,
     DeliveryStatus,
-    LoggedDecision,
     Proposal,
     Reward,
     Stage,
@@ -27,27 +25,23 @@ from decisionlog.bulk import Bounds, raw_slices
 from decisionlog.ids import lower_bound
 from decisionlog.key_ring import KeyRing, record_key
 from decisionlog.tables import Table
-from policy.catalog import NO_SEND, Catalog
+from policy.catalog import NO_SEND
 from policy.catalog import Reward as RewardRule
 from policy.rollout import Arm
 from replay.bulk import decode
-from replay.bulk.join import FATE_ORDER, INTERACTION, LEFT_ORDER, BulkJoin, JoinedSlice
+from replay.bulk.join import FATE_ORDER, JoinedSlice, joined_slices
 from replay.join import (
-    AGGREGATIONS,
     CLOCK_TOLERANCE_MS,
     DAY_MS,
     FATES,
     fate,
-    has_support,
     is_early,
     is_late,
-    outcomes,
-    reward_of,
 )
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD
 
 START_MS = 1_760_000_000_000
-AS_OF_MS = START_MS + 10 * DAY_MS
+RULE = RewardRule.model_validate({"weights": {"visit": 1.0}, "attribution_days": 3.0})
 DAMAGE = (b"", b"\x01", b"\x01\x00\x00\x00\x00nonsense", b"\x09\x00\x00\x00\x00")
 
 numbers = st.integers(0, 5)
@@ -112,18 +106,6 @@ def rewards(draw: st.DrawFn) -> Reward:
     )
 
 
-rules = st.builds(
-    lambda weights, how, default: RewardRule.model_validate(
-        {"weights": weights, "aggregation": how, "default": default, "attribution_days": 3.0}
-    ),
-    st.dictionaries(
-        st.sampled_from(["visit", "spend", "never"]),
-        st.sampled_from([1.0, -0.5, 0.1]),
-        min_size=1,
-    ),
-    st.sampled_from(sorted(AGGREGATIONS)),
-    st.sampled_from([0.0, -1.0]),
-)
 damages = st.lists(
     st.tuples(
         st.sampled_from([Table.DECISIONS, Table.DELIVERIES, Table.REWARDS]),
@@ -139,15 +121,7 @@ class Found:
     """All that can be known of one decision."""
 
     decision_id: bytes
-    subject: bytes
-    arm: int
-    policy: str
-    offer: str | None
-    probability: float
-    support: bool
     fate: str
-    left: str | None
-    reward: float
 
 
 @dataclass
@@ -155,7 +129,6 @@ class Log:
     """A log for one example."""
 
     log: DecisionLog
-    rule: RewardRule
 
     def damage(self, table: Table, number: int, value: bytes) -> None:
         """Overwrite what is stored on a decision with something else."""
@@ -185,51 +158,26 @@ class Log:
             )
         for row in (row for raw in raw_slices(self.log.store) for row in raw.rewards):
             counts["orphaned Reward"] += row[0][:16] in lost and ("rewards", row[0]) not in damaged
-        return list(self.plain_rows(logged)), +counts, sorted(set(damaged))
+        rows = [Found(each.decision.decision_id, fate(each)) for each in logged]
+        return rows, +counts, sorted(set(damaged))
 
     def timing(self, reward: Reward, decision: Decision) -> str:
         """When a reward came, in a word."""
         if is_early(reward, decision):
             return "early"
-        return "late" if is_late(reward, decision, self.rule) else "in time"
-
-    def plain_rows(self, logged: list[LoggedDecision]) -> Iterator[Found]:
-        """Each decision, joined plainly."""
-        for each, joined in zip(logged, self.outcomes(logged), strict=True):
-            decision = each.decision
-            yield Found(
-                decision.decision_id,
-                decision.subject,
-                decision.arm,
-                decision.policy_version,
-                decision.tree[decision.stages[0].chosen][0] if decision.stages else None,
-                decision.action_probability,
-                has_support(decision),
-                fate(each),
-                joined,
-                reward_of(each, self.rule),
-            )
-
-    def outcomes(self, logged: list[LoggedDecision]) -> Iterator[str | None]:
-        """Why each decision is no interaction."""
-        for each in logged:
-            try:
-                (one,) = outcomes([each], self.rule, _no_catalog, AS_OF_MS)
-            except _InteractionError:
-                yield None
-            else:
-                yield one.left
+        return "late" if is_late(reward, decision, RULE) else "in time"
 
     def in_bulk(self, bounds: Bounds) -> tuple[list[Found], Counter[str], list[tuple[str, bytes]]]:
         """The same by columns."""
         damaged: list[tuple[str, bytes]] = []
-        join = BulkJoin(
-            self.log, self.rule, AS_OF_MS, lambda one: damaged.append((one.table, one.key))
-        )
         found: list[Found] = []
         counts: Counter[str] = Counter()
-        for part in join.slices(bounds=bounds):
-            found += bulk_rows(join, part)
+
+        def note(damage: DamagedRecord) -> None:
+            damaged.append((damage.table, damage.key))
+
+        for part in joined_slices(self.log, RULE, bounds=bounds, on_damage=note):
+            found += bulk_rows(part)
             counts["deliveries"] += part.deliveries_joined
             counts["orphaned Delivery"] += part.deliveries_orphaned
             counts["in time"] += part.rewards_in_time
@@ -239,31 +187,11 @@ class Log:
         return found, +counts, sorted(damaged)
 
 
-class _InteractionError(Exception):
-    """Raised in the place of a catalog: what asks for one is an interaction."""
-
-
-def _no_catalog(_: str) -> Catalog:
-    raise _InteractionError
-
-
-def bulk_rows(join: BulkJoin, part: JoinedSlice) -> list[Found]:
+def bulk_rows(part: JoinedSlice) -> list[Found]:
     """Each decision of a slice."""
-    d = part.decisions
     return [
-        Found(
-            d.ids[16 * row : 16 * row + 16].tobytes(),
-            d.subjects[row].tobytes(),
-            int(d.arm[row]),
-            join.policies.all[d.policy[row]],
-            None if d.offer[row] < 0 else join.offers.all[d.offer[row]],
-            float(d.probability[row]),
-            bool(d.support[row]),
-            FATE_ORDER[part.fate[row]],
-            None if part.left[row] == INTERACTION else LEFT_ORDER[part.left[row]],
-            float(part.reward[row]),
-        )
-        for row in range(len(d.arm))
+        Found(part.ids[16 * row : 16 * row + 16].tobytes(), FATE_ORDER[number])
+        for row, number in enumerate(part.fate.tolist())
     ]
 
 
@@ -273,7 +201,6 @@ def bulk_rows(join: BulkJoin, part: JoinedSlice) -> list[Found]:
     st.lists(deliveries(), max_size=6),
     st.lists(rewards(), max_size=12),
     damages,
-    rules,
     st.builds(Bounds, st.integers(1, 4), st.sampled_from([1, 700, 2**20]), st.integers(1, 8)),
     st.sampled_from([KeyRing(), KeyRing((record_key(b"k" * 32),))]),
 )
@@ -282,11 +209,10 @@ def test_both_joins_find_the_same(  # noqa: PLR0913, PLR0917 - what makes up a l
     delivered: list[Delivery],
     earned: list[Reward],
     damaged: list[tuple[Table, int, bytes]],
-    rule: RewardRule,
     bounds: Bounds,
     ring: KeyRing,
 ) -> None:
-    """Same fates, rewards, reasons, probabilities, counts and damage, encrypted or not."""
+    """Same fates, counts and damage, encrypted or not."""
     with (
         TemporaryDirectory() as directory,
         DecisionLog.open(
@@ -296,7 +222,7 @@ def test_both_joins_find_the_same(  # noqa: PLR0913, PLR0917 - what makes up a l
         log.record([Proposal(each) for each in made])
         log.report_deliveries(delivered)
         log.report_rewards(earned)
-        example = Log(log, rule)
+        example = Log(log)
         for damage in damaged:
             example.damage(*damage)
         assert example.in_bulk(bounds) == example.plainly()
@@ -320,11 +246,8 @@ def test_the_codec_is_asked_only_about_what_is_unusual(
         log.record([Proposal(each) for each in made])
         log.report_deliveries([replace(DELIVERY, decision_id=made[1].decision_id)])
         log.report_rewards([replace(REWARD, decision_id=each.decision_id) for each in made])
-        join = BulkJoin(log, RewardRule.model_validate({"weights": {"visit": 1.0}}), AS_OF_MS)
-        (part,) = join.slices()
-    assert [join.policies.all[number] for number in part.decisions.policy] == [
-        each.policy_version for each in made
-    ]
+        (part,) = joined_slices(log, RULE)
+    assert [each.decision_id for each in bulk_rows(part)] == [each.decision_id for each in made]
     assert part.rewards_in_time + part.rewards_early + part.rewards_late == len(made)
 
 
@@ -395,29 +318,9 @@ def test_many_reports_on_a_decision_are_told_apart(
                     )
                 ]
             )
-        join = BulkJoin(log, RewardRule.model_validate({"weights": {"visit": 1.0}}), AS_OF_MS)
-        (part,) = join.slices()
+        (part,) = joined_slices(log, RULE)
     assert FATE_ORDER[part.fate[0]] == FATES[status]
 
 
 def _unasked(_key: bytes, _value: bytes) -> Delivery:
     raise AssertionError("the codec was asked")
-
-
-@pytest.mark.parametrize("aggregation", sorted(AGGREGATIONS))
-def test_rewards_of_one_moment_go_by_their_receipt(tmp_path: Path, aggregation: str) -> None:
-    """First and last are told apart as the plain join tells them, whatever their keys' order."""
-    rule = RewardRule.model_validate({"weights": {"visit": 1.0}, "aggregation": aggregation})
-    at_ms = DECISION.decided_at_ms + 5
-    with DecisionLog.open(tmp_path, keys=KEYS, map_size_bytes=MAP_SIZE_BYTES) as log:
-        log.record([Proposal(DECISION)])
-        reward = replace(REWARD, name="visit", occurred_at_ms=at_ms)
-        log.report_rewards(
-            [
-                replace(reward, reward_id=str(place), value=value, received_at_ms=at_ms + place)
-                for place, value in enumerate([0.2, 0.1, 0.7, 0.3])
-            ]
-        )
-        (logged,) = log.scan()
-        (part,) = BulkJoin(log, rule, AS_OF_MS).slices()
-    assert part.reward.tolist() == [reward_of(logged, rule)]
