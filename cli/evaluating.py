@@ -37,8 +37,6 @@ from replay.dsjson.targets import FORMS
 from replay.estimate import DEFAULT_LEVEL, Estimate, optional_json
 from replay.estimators import ESTIMATORS, choose_estimators
 from replay.evaluation import (
-    DEFAULT_ESTIMATORS,
-    WITH_REWARD_MODEL,
     EvaluationResult,
     evaluate_table,
 )
@@ -159,7 +157,7 @@ def evaluate(  # noqa: PLR0913 - one parameter an option
         refuse_useless(context, "--dsjson", ON_DSJSON)
         plan = DsjsonPlan(
             tuple(dict.fromkeys(policy or DEFAULT_TARGETS)),
-            choose_estimators(estimator or DEFAULT_ESTIMATORS, ()),
+            choose_estimators(estimator, ()),
             intervals,
             level,
         )
@@ -291,10 +289,10 @@ def _evaluate_dsjson(path: Path, plan: DsjsonPlan, form: Format) -> None:
 def _estimators(asked: Sequence[str] | None, reward_model: str | None) -> Sequence[str]:
     """Those that were asked for; with a reward model those that use it as well."""
     if reward_model is None:
-        return choose_estimators(asked or DEFAULT_ESTIMATORS, STAGE_PROBABILITIES)
+        return choose_estimators(asked, STAGE_PROBABILITIES)
     stages = STAGE_VALUES if reward_model == Model.CHAIN else ()
     columns = (*STAGE_PROBABILITIES, "q_logged", "v_target", *stages)
-    return choose_estimators(asked or WITH_REWARD_MODEL, columns)
+    return choose_estimators(asked, columns)
 
 
 def _model_for(estimators: Sequence[str], asked: str | None) -> str | None:

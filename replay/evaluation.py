@@ -19,11 +19,8 @@ from replay.table_reading import OnProgress, gather
 from replay.tables import REQUIRED, open_table
 from replay.verdict import Finding, Verdict, WeightSummary, findings_of, worst_first
 
-DEFAULT_ESTIMATORS = ("ips", "snips")
+DEFAULT_ESTIMATORS = choose_estimators(None, ())
 """What every log allows: no reward model needed."""
-
-WITH_REWARD_MODEL = (*DEFAULT_ESTIMATORS, "dm", "dr")
-"""What is shown where there is a reward model."""
 
 
 @dataclass(frozen=True, slots=True)

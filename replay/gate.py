@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from replay.checks import LogChecks, LogFindings
 from replay.errors import NoEstimateError
 from replay.estimate import DEFAULT_LEVEL, Estimate
+from replay.estimators import HEADLINE
 from replay.evaluation import Evaluation, EvaluationResult
 from replay.intervals.settings import IntervalSettings
 from replay.join import Joined
 from replay.log_evaluation import (
     LOG_INTERVALS,
-    PAIRED_FORM,
     Target,
     is_usable,
     p_target,
@@ -58,9 +58,9 @@ class GateReading:
 
     def __init__(self, source: Source, intervals: IntervalSettings = LOG_INTERVALS) -> None:
         self.checks = LogChecks(source.catalog.reward, source.as_of_ms)
-        self.candidate = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
-        self.champion = Evaluation((PAIRED_FORM,), LOG_INTERVALS)
-        self.paired = make_paired(PAIRED_FORM, intervals)
+        self.candidate = Evaluation((HEADLINE,), LOG_INTERVALS)
+        self.champion = Evaluation((HEADLINE,), LOG_INTERVALS)
+        self.paired = make_paired(HEADLINE, intervals)
         self.own = 0
 
     def add(self, chunk: Sequence[Joined], candidate: Target, champion: Target) -> None:
@@ -155,7 +155,7 @@ def judge(found: GateReading, log: LogFindings, level: float = DEFAULT_LEVEL) ->
     difference = found.difference(level)
     result, other = found.candidate.result(), found.champion.result()
     refusals = tuple(_refusals(log, result, other))
-    predicted = None if refusals else result.estimates[PAIRED_FORM]
+    predicted = None if refusals else result.estimates[HEADLINE]
     reasons = (*_doubts(difference), *refusals)
     return GateResult(difference, predicted, result.n, found.own, reasons)
 

@@ -14,6 +14,7 @@ from policy.choice import action_probability
 from policy.policies import Policy
 from replay.comparison import Comparison, compared
 from replay.estimate import Estimate
+from replay.estimators import HEADLINE
 from replay.evaluation import Evaluation, EvaluationResult
 from replay.histogram import Bins, WeightHistogram
 from replay.intervals.settings import IntervalSettings
@@ -24,7 +25,6 @@ from replay.subjects import keys_of
 from replay.sums import Floats
 
 CHUNK = 2048
-PAIRED_FORM = "snips"
 LOG_INTERVALS = IntervalSettings(clustered=True)
 """On our own log there always is a subject."""
 LOGGING = "logging"
@@ -117,7 +117,7 @@ class PolicyReading:
         self, estimators: Sequence[str], intervals: IntervalSettings = LOG_INTERVALS
     ) -> None:
         self.evaluation = Evaluation(estimators, intervals)
-        self.paired = make_paired(PAIRED_FORM, intervals)
+        self.paired = make_paired(HEADLINE, intervals)
         self.weights = WeightHistogram()
         self.unusable: Counter[Unusable] = Counter()
 

@@ -11,6 +11,7 @@ from replay.checks import MaturityCheck
 from replay.course import Course, Stretches
 from replay.errors import NothingToReportError
 from replay.estimate import DEFAULT_LEVEL, Estimate
+from replay.estimators import HEADLINE
 from replay.formats import Formats
 from replay.ledger import ledger
 from replay.log_evaluation import LOGGING, PolicyEvaluation
@@ -32,7 +33,6 @@ from replay.verify import verify
 
 READINGS = 3
 """How often a log is read, for progress."""
-ESTIMATOR = "snips"
 ROBUST = "dr"
 """Shown in its place where there is a reward model."""
 
@@ -80,7 +80,7 @@ def summarise(
     found = read_log(source, plan, processes, on_progress)
     results = conclude(source, found.log, DEFAULT_LEVEL)
     course, ends = found.course, plan.stretches.ends
-    logging = results.policies[LOGGING].result.estimates[ESTIMATOR]
+    logging = results.policies[LOGGING].result.estimates[HEADLINE]
     if logging is None:
         raise NothingToReportError
     data = ReportData(
@@ -104,7 +104,7 @@ def summarise(
 
 
 def _plan(source: Source, subject: Subject) -> ReportPlan:
-    names = (ESTIMATOR,) if subject.reward_model is None else (ESTIMATOR, ROBUST)
+    names = (HEADLINE,) if subject.reward_model is None else (HEADLINE, ROBUST)
     evaluation = EvaluationPlan(tuple(subject.policies), names, subject.reward_model)
     return ReportPlan(evaluation, _metrics_plan(source, subject), Stretches(source))
 
@@ -153,7 +153,7 @@ def _row(version: str, found: PolicyEvaluation) -> PolicyRow:
     return PolicyRow(
         name=version,
         n=result.n,
-        estimate=robust or result.estimates[ESTIMATOR],
+        estimate=robust or result.estimates[HEADLINE],
         ess=result.diagnosis.summary.ess,
         verdict=result.verdict,
         reasons=result.diagnosis.reasons,

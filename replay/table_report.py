@@ -7,7 +7,7 @@ from pathlib import Path
 
 from replay.comparison import Comparison, compared
 from replay.estimate import DEFAULT_LEVEL, Estimate
-from replay.estimators import Ips
+from replay.estimators import HEADLINE, Ips
 from replay.evaluation import EvaluationResult, evaluate_table
 from replay.formats import Formats
 from replay.histogram import WeightHistogram
@@ -19,8 +19,6 @@ from replay.sample import Sample
 from replay.tables import REQUIRED, open_table
 from replay.verdict import Verdict
 
-PAIRED_FORM = "snips"
-HEADLINE = "snips"
 OnShare = Callable[[int, float], None]
 
 
@@ -63,7 +61,7 @@ class _Around:
         self.n = 0
         self._is_rate = True
         self._mean = EstimatorIntervals([Ips()], intervals)
-        self._paired = make_paired(PAIRED_FORM, intervals)
+        self._paired = make_paired(HEADLINE, intervals)
         self.weights = WeightHistogram()
 
     def add(self, sample: Sample) -> None:
@@ -100,7 +98,7 @@ def _rows(result: EvaluationResult, around: _Around) -> Iterator[PolicyRow]:
             ess=result.weights_of(name).ess,
             verdict=result.verdict,
             reasons=result.diagnosis.reasons if place == 0 else (),
-            comparison=comparison if name == PAIRED_FORM else None,
+            comparison=comparison if name == HEADLINE else None,
             weights=weights if place == 0 else None,
         )
 

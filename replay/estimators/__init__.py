@@ -31,6 +31,7 @@ from replay.estimators.weighted_ips import WeightedIps
 __all__ = [
     "ALL",
     "ESTIMATORS",
+    "HEADLINE",
     "AdaptiveEstimator",
     "BalancedIps",
     "ClippedDr",
@@ -84,6 +85,8 @@ ESTIMATORS: Mapping[str, type[Estimator]] = MappingProxyType(
 
 DEFAULT = ("ips", "snips", "dm", "dr")
 """Those that run where none is asked for, if their columns are there."""
+HEADLINE = Snips.name
+"""What the gate and reports rest on, and what differences of policies are made by."""
 ALL = "all"
 """Stands for every estimator whose columns are there."""
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from replay.columns import WEIGHT
 from replay.errors import EmptySampleError, NoOverlapError
 from replay.estimate import DEFAULT_LEVEL, NO_BOUNDS, Bounds, Estimate, Found, delta_estimate
+from replay.intervals.spread import freedom
 from replay.statistics import Column, Part, Statistics, all_pairs
 
 
@@ -89,7 +90,8 @@ class AdaptiveEstimator(Estimator):
         means = statistics.means(one.columns)
         value, gradient, n = one.value(means), one.gradient(means), statistics.n
         variance = statistics.variance(one.columns, gradient) if n > 1 else Fraction(0)
-        return Found(value, variance, n, one.method, one.parameters)
+        left, growth = freedom(n, one.fitted)
+        return Found(value, variance * growth, left, one.method, one.parameters)
 
 
 class ColumnEstimator(AdaptiveEstimator):

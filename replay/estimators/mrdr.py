@@ -1,10 +1,9 @@
 """More robust doubly robust: the reward model is rescaled so that the estimate varies least."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from replay.columns import ModelValue, Weight, WeightedReward
-from replay.estimate import Found
 from replay.estimators.base import AdaptiveEstimator, ColumnEstimator
 from replay.estimators.linear import Linear
 from replay.sample import Sample
@@ -49,12 +48,6 @@ class Mrdr(AdaptiveEstimator):
         terms = {WeightedReward(): Fraction(1), Weight(): -offset, ModelGap(): -scale}
         parameters = {"offset": float(offset), "scale": float(scale)}
         return Linear((self.name, self.method), terms, offset, parameters, 2)
-
-    def _found(self, statistics: Statistics) -> Found:
-        """With the two fitted factors taken off the rows: two or three rows say nothing."""
-        found, free = super()._found(statistics), statistics.n - 3
-        variance = found.variance * (statistics.n - 1) / free if free > 0 else found.variance
-        return replace(found, n=max(free + 1, 1), variance=variance)
 
 
 def _factors(statistics: Statistics) -> tuple[Fraction, Fraction]:

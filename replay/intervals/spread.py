@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,21 @@ class Spread:
 
     def without(self, fitted: int) -> "Spread":
         """With the degrees of freedom that factors took which were fitted to the same units."""
-        free = self.units - 1 - fitted
-        if free <= 0:
+        units, growth = freedom(self.units, fitted)
+        if units == 1:
             return Spread(1, math.inf, 0.0)
-        return Spread(free + 1, self.error * math.sqrt((self.units - 1) / free), self.skew)
+        return Spread(units, self.error * math.sqrt(growth), self.skew)
+
+
+def freedom(n: int, fitted: int) -> tuple[int, Fraction]:
+    """What factors that were fitted to the same units cost, as in a regression.
+
+    Returns:
+        The units less those factors, and what a variance with the divisor n - 1 grows by. Where
+        nothing is left it is one unit, which says nothing about variance.
+    """
+    free = n - 1 - fitted
+    return (free + 1, Fraction(n - 1, free)) if free > 0 else (1, Fraction(1))
 
 
 def clustered_spread(units: Units, gradient: Sequence[float]) -> Spread:
