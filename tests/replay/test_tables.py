@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import math
+import tracemalloc
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -131,6 +132,30 @@ def test_progress_reaches_the_end(tmp_path: Path, write: Write) -> None:
     assert seen == sorted(seen)
     assert len(seen) > 1
     assert seen[-1] == (n, 1.0)
+
+
+def peak_bytes(path: Path) -> int:
+    """The most that an evaluation of a table holds at a time, by numpy and by pyarrow."""
+    pool, held = pa.default_memory_pool(), [0]
+    before = pool.bytes_allocated()
+    tracemalloc.start()
+    try:
+        evaluate_table(path, on_progress=lambda *_: held.append(pool.bytes_allocated()))
+        return int(tracemalloc.get_traced_memory()[1] + max(held) - before)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_longer_table_takes_no_more_memory(tmp_path: Path) -> None:
+    """Of four times the rows in Parquet no more is held at a time."""
+    peaks = []
+    for rows in (2**19, 2**21):
+        columns = {"reward": np.ones(rows), "p_log": np.full(rows, 0.5)}
+        subject = np.arange(rows) % 1000
+        table = {**columns, "p_target": columns["p_log"], "subject": subject}
+        write_parquet(tmp_path / "t", table)
+        peaks.append(peak_bytes(tmp_path / "t"))
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 @FORMATS
