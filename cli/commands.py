@@ -18,7 +18,7 @@ MODULES: Final[Mapping[str, str]] = {
     "train": "learning",
     "evaluate": "evaluating",
     "metrics": "metrics",
-    "report": "evaluating",
+    "report": "reporting",
     "models": "learning",
     "promote": "learning",
     "rollback": "learning",

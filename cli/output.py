@@ -62,6 +62,20 @@ def progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task_id, count)
 
 
+@contextmanager
+def share_progress(task: str) -> Iterator[Callable[[int, float], None]]:
+    """Does as `progress` where rows and the share that is done are told, not steps."""
+    shown, whole = 0, 1000
+    with progress(task, whole) as advance:
+
+        def moved(_rows: int, share: float) -> None:
+            nonlocal shown
+            advance(int(share * whole) - shown)
+            shown = int(share * whole)
+
+        yield moved
+
+
 def warn(text: str) -> None:
     """Prints what a command that did its work could not do beside it."""
     _err.print(f"sendwise: warning: {text}", markup=False, style="yellow", soft_wrap=True)
