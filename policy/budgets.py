@@ -16,7 +16,8 @@ from policy.standing import CATALOGS_MAX, BudgetKey, BudgetSlot, Spent
 OFFER: Final = "offer"
 CHANNEL: Final = "channel"
 SLOTS: Final = 25
-"""Hour slots of a day; the last one is for days on which the clocks go back."""
+"""Hour slots of a day; the last one is for days on which the clocks go back, and holds their rest:
+where they go back by two hours, two hours."""
 
 
 def has_budgets(catalog: Catalog) -> bool:
@@ -77,7 +78,7 @@ def _full_ms(budget: Budget, messages: tuple[int, ...], day_ms: int) -> int:
     if running[-1] < allowed[0]:
         return 0  # the first hour alone would have room for all of them
     full = (slot for slot in reversed(range(SLOTS)) if running[slot] >= allowed[slot])
-    return min((next(full, -1) + 1) * HOUR_MS, day_ms)
+    return _slot_end_ms(next(full, -1), day_ms)
 
 
 @lru_cache(maxsize=1024)
@@ -85,8 +86,13 @@ def _allowed(per_day: int, pacing: str, day_ms: int) -> tuple[int, ...]:
     """Messages that may be sent until the end of each hour slot."""
     if pacing == "none":
         return (per_day,) * SLOTS
-    elapsed_ms = (min((slot + 1) * HOUR_MS, day_ms) for slot in range(SLOTS))
+    elapsed_ms = (_slot_end_ms(slot, day_ms) for slot in range(SLOTS))
     return tuple(-(-per_day * elapsed // day_ms) for elapsed in elapsed_ms)
+
+
+def _slot_end_ms(slot: int, day_ms: int) -> int:
+    """How much of a day has passed when a slot ends."""
+    return day_ms if slot == SLOTS - 1 else min((slot + 1) * HOUR_MS, day_ms)
 
 
 @lru_cache(maxsize=CATALOGS_MAX)

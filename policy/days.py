@@ -1,4 +1,4 @@
-"""Days of a time zone in Unix time; they have 23 to 25 hours where clocks change."""
+"""Days of a time zone in Unix time; where clocks change they mostly have 23 or 25 hours."""
 
 from datetime import date, datetime, time
 from functools import lru_cache

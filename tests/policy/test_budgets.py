@@ -59,6 +59,25 @@ def test_without_pacing_the_first_hour_may_take_all() -> None:
     assert sent_greedily({"per_day": 7}, PLAIN, 3) == [7, 0, 0]
 
 
+@pytest.mark.parametrize("pacing", ["none", "even"])
+def test_a_day_of_26_hours_has_one_budget(pacing: str) -> None:
+    """In the station Troll clocks go back by two hours: the last slot holds all that remains."""
+    zone_name, day = "Antarctica/Troll", LONG
+    start_ms, end_ms = (day_start_ms(zone_name, number) for number in (day, day + 1))
+    assert end_ms - start_ms == 26 * HOUR_MS
+    catalog, spent = shop({"per_day": 5, "pacing": pacing}, zone_name), [0] * 25
+    for hour in range(26):
+        moment_ms = start_ms + hour * HOUR_MS
+        for _ in range(1000):
+            bars = list(budget_bars(catalog, {("offer", "a", day): tuple(spent)}))
+            if any(bar.forbids("a", "email", moment_ms) for bar in bars):
+                break
+            ((_, _, _, slot),) = charged(catalog, "a", "email", moment_ms)
+            spent[slot] += 1
+    assert sum(spent) == 5
+    assert [(bar.start_ms, bar.end_ms) for bar in bars] == [(start_ms, end_ms)]
+
+
 def test_what_is_scheduled_late_leaves_room_before_only_if_later_hours_have_it() -> None:
     """Ten a day, all of them promised for the last hour: nothing more fits into any hour."""
     spent = {("offer", "a", PLAIN): (*[0] * 23, 10, 0)}

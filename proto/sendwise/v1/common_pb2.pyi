@@ -276,7 +276,9 @@ class Send(_message.Message):
 
     @_builtins.property
     def send_before(self) -> _timestamp_pb2.Timestamp:
-        """The end of the send window, exclusive."""
+        """The end of the send window, exclusive. It may lie after the request's `latest_send_time`, which
+        bounds `send_time`.
+        """
 
     def __init__(
         self,

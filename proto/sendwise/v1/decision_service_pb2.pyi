@@ -135,7 +135,10 @@ class DecideRequest(_message.Message):
 
     @_builtins.property
     def latest_send_time(self) -> _timestamp_pb2.Timestamp:
-        """No send time lies later. Unset: the end of the catalog's last send window."""
+        """No `send_time` lies later. Unset: the end of the catalog's last send window. The window that is
+        chosen may end later, so that a moment sooner than that end can be met at all: where nothing may
+        be sent after this moment, send before it and before `send_before`, whichever comes first.
+        """
 
     def __init__(
         self,
