@@ -7,7 +7,8 @@ that training sees what serving saw. They have names that no caller may use, und
     history.days_since_send      days since the last message was sent
     history.last_channel         its channel
 
-Counts of zero are left out, and so are the last two for a subject who never got a message.
+Counts of zero are left out, and so are the last two for a subject who never got a message. Channels
+that the catalog does not have are not counted: reports of what was really sent may name any number.
 """
 
 from collections import Counter
@@ -28,7 +29,7 @@ def with_history(features: Features, catalog: Catalog, standing: Standing, now_m
         return features
     contacts = counted(catalog, standing, now_ms, reach_ms=now_ms)
     sent = [one for one in contacts if one.send_time_ms <= now_ms]
-    counts = Counter(_events(catalog.history, sent, standing, now_ms))
+    counts = Counter(_events(catalog, catalog.history, sent, standing, now_ms))
     return {
         **features,
         **{name: float(count) for name, count in counts.items()},
@@ -37,17 +38,18 @@ def with_history(features: Features, catalog: Catalog, standing: Standing, now_m
 
 
 def _events(
-    history: History, sent: list[Contact], standing: Standing, now_ms: int
+    catalog: Catalog, history: History, sent: list[Contact], standing: Standing, now_ms: int
 ) -> Iterator[str]:
     """The name of a feature for each time that it counts something."""
     for one in sent:
-        yield from _counters("sends", one.channel, now_ms - one.send_time_ms)
+        if one.channel in catalog.channels:
+            yield from _counters("sends", one.channel, now_ms - one.send_time_ms)
     kinds = {
         "opens": history.opens, "clicks": history.clicks, "conversions": history.conversions
     }  # fmt: skip
     for response in standing.responses:
         for kind, names in kinds.items():
-            if response.name in names:
+            if response.name in names and response.channel in catalog.channels:
                 yield from _counters(kind, response.channel, now_ms - response.occurred_at_ms)
 
 

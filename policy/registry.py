@@ -88,14 +88,14 @@ class Registry:
         self._read: dict[str, Catalog] = {}
 
     def add_catalog(self, text: str, source: str = "the catalog") -> Catalog:
-        """Registers a catalog.
+        """Registers a catalog; where its file was damaged, it is written again.
 
         Raises:
             CatalogError: if it is not valid.
         """
         catalog = parse_catalog(text, source)
         path = self._catalogs / f"{catalog.version}.toml"
-        if not path.exists():
+        if not _is_registered(path, catalog.version):
             write_atomically(path, text)
         return catalog
 
@@ -215,6 +215,14 @@ def rules(catalog: Catalog) -> list[str]:
         for offer, channels in offers.items()
         for channel in [(), *((name,) for name in channels)]
     ]
+
+
+def _is_registered(path: Path, version: str) -> bool:
+    """Whether a file is there and means what it should."""
+    try:
+        return path.is_file() and bool(_registered_catalog(path, version))
+    except DamagedModelError:
+        return False
 
 
 def _registered_catalog(path: Path, version: str) -> Catalog:

@@ -16,12 +16,13 @@ from tests.policy.standings import Contact, Response, standing_of, standings
 
 DAY_MS = 86_400_000
 NOW_MS = 1_800_000_000_000
+CHANNELS: dict[str, Any] = {"email": {}, "push": {}}
 HISTORY = {"opens": ["open"], "clicks": ["click"], "conversions": ["order", "renewal"]}
 
 
 def shop(**tables: Any) -> Catalog:  # noqa: ANN401 - tables of every kind
     """A small catalog with a history."""
-    return parse_catalog(toml(minimal(**{"history": HISTORY, **tables})))
+    return parse_catalog(toml(minimal(**{"history": HISTORY, "channels": CHANNELS, **tables})))
 
 
 def features_of(*events: Contact | Response, **tables: Any) -> Features:  # noqa: ANN401
@@ -59,6 +60,20 @@ def test_messages_and_responses_count_by_channel_and_age() -> None:
         "history.conversions_30d.email": 2.0,
         "history.days_since_send": 1.0,
         "history.last_channel": "email",
+    }
+
+
+def test_channels_that_the_catalog_lacks_have_no_counts() -> None:
+    """Whatever a report says was really sent on: a thousand names are not two thousand features."""
+    names = [f"channel-{number}" for number in range(1000)]
+    odd: list[Contact | Response] = [Contact("a", name, days_ago(2)) for name in names]
+    odd += [Response("click", "a", name, days_ago(1)) for name in names]
+    known = Contact("a", "email", days_ago(3))
+    assert features_of(*odd, known) == {
+        "history.sends_7d.email": 1.0,
+        "history.sends_30d.email": 1.0,
+        "history.days_since_send": 2.0,
+        "history.last_channel": "channel-999",
     }
 
 

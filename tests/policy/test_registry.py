@@ -338,6 +338,8 @@ def test_a_damaged_catalog_is_never_used(
     with pytest.raises(DamagedModelError) as caught:
         Registry(tmp_path).catalog(version)
     assert (caught.value.version, caught.value.file) == (version, f"{version}.toml")
+    assert Registry(tmp_path).add_catalog(FULL).version == version
+    assert Registry(tmp_path).catalog(version) == full()
 
 
 def test_a_rule_has_to_name_what_the_catalog_has(registry: Registry) -> None:
