@@ -1,5 +1,6 @@
-"""Positions in a table: where there are no rows, and where they are encrypted."""
+"""Positions in a table, also where it has no rows or encrypted ones, and walks from one on."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 from decisionlog.encryption import Sealer
@@ -64,3 +65,16 @@ class OpeningCursor:
     def value(self) -> bytes:
         """Return the value here."""
         return self._sealer.open(self._table, self._cursor.key(), self._cursor.value())
+
+
+def keys_from(cursor: Cursor, start: bytes) -> Iterator[bytes]:
+    """Yield the keys of a table from one on; the cursor is at the row of the last one yielded."""
+    there = cursor.set_range(start)
+    while there:
+        yield cursor.key()
+        there = cursor.next()
+
+
+def rows_from(cursor: Cursor, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of a table from a key on."""
+    return ((key, cursor.value()) for key in keys_from(cursor, start))

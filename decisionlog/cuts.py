@@ -1,8 +1,10 @@
 """Cuts the log into stretches of so many decisions each, for those who read it in parts."""
 
 from collections.abc import Iterator
+from itertools import islice, takewhile
 from typing import Final
 
+from decisionlog.cursors import keys_from
 from decisionlog.store import Store
 from decisionlog.tables import ID_BYTES, Table
 
@@ -62,14 +64,7 @@ def _keys(store: Store, start: bytes, until: bytes | None) -> Iterator[bytes]:
 
 
 def _some_keys(store: Store, start: bytes, until: bytes | None) -> list[bytes]:
-    keys: list[bytes] = []
     with store.read() as transaction:
-        cursor = transaction.cursor(Table.DECISIONS)
-        there = cursor.set_range(start)
-        while there and len(keys) < KEYS_A_TRANSACTION:
-            key = cursor.key()
-            if until is not None and key >= until:
-                break
-            keys.append(key)
-            there = cursor.next()
-    return keys
+        keys = keys_from(transaction.cursor(Table.DECISIONS), start)
+        inside = keys if until is None else takewhile(lambda key: key < until, keys)
+        return list(islice(inside, KEYS_A_TRANSACTION))

@@ -4,7 +4,7 @@ from itertools import takewhile
 from typing import Final
 
 from decisionlog import schema
-from decisionlog.removal import keys_from
+from decisionlog.cursors import keys_from
 from decisionlog.store import ReadTransaction, Store
 from decisionlog.tables import ID_BYTES, Table
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from decisionlog import scan as scanning
 from decisionlog import schema
 from decisionlog.codec import decode_decision, decode_request
-from decisionlog.contact_codec import decode_audit, decode_reservation
-from decisionlog.contacts import AuditEntry, BudgetKey, Reservation, Spent, Standing
+from decisionlog.contact_codec import decode_audit
+from decisionlog.contacts import AuditEntry, BudgetKey, Spent, Standing
 from decisionlog.counts import Counts, Taken, read_counts, read_taken
 from decisionlog.cuts import cuts, even_cuts
 from decisionlog.operations import answered_by
@@ -118,18 +118,6 @@ class LogReader:
         """Yield the reports on decisions that the log does not hold; see `scan.orphans`."""
         return scanning.orphans(
             self._store, start=start, until=until, slice_size=slice_size, on_damage=on_damage
-        )
-
-    def reservations(
-        self, *, slice_size: int = DEFAULT_SLICE_SIZE, on_damage: OnDamage = raise_damage
-    ) -> Iterator[Reservation]:
-        """Yield what each decision reserved, in the order of their ids; see `scan.rows_of`."""
-        return scanning.rows_of(
-            self._store,
-            Table.CONTACTS,
-            decode_reservation,
-            slice_size=slice_size,
-            on_damage=on_damage,
         )
 
     def audit_trail(

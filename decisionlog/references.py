@@ -8,6 +8,7 @@ from typing import Final
 from decisionlog.codec import decode_request, decode_subject
 from decisionlog.contact_codec import decode_audit, decode_reservation, decode_standing
 from decisionlog.contacts import STANDING_DAYS, AuditKind, Contact, Reservation, Standing
+from decisionlog.cursors import rows_from
 from decisionlog.errors import DamagedRecord
 from decisionlog.ids import time_ms
 from decisionlog.operations import is_gone
@@ -41,21 +42,11 @@ def contradictions(store: Store, on_progress: Callable[[int], None]) -> Iterator
         start: bytes | None = b""
         while start is not None:
             with store.read() as transaction:
-                rows = list(islice(_rows(transaction, table, start), SLICE_ROWS))
+                rows = list(islice(rows_from(transaction.cursor(table), start), SLICE_ROWS))
                 found = [(key, _problem(check, transaction, key, value)) for key, value in rows]
             yield from ((table, key, problem) for key, problem in found if problem)
             on_progress(len(rows))
             start = rows[-1][0] + b"\0" if len(rows) == SLICE_ROWS else None
-
-
-def _rows(
-    transaction: ReadTransaction, table: Table, start: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    cursor = transaction.cursor(table)
-    there = cursor.set_range(start)
-    while there:
-        yield cursor.key(), cursor.value()
-        there = cursor.next()
 
 
 def _problem(check: _Check, transaction: ReadTransaction, key: bytes, value: bytes) -> str | None:

@@ -6,14 +6,13 @@ from itertools import takewhile
 from typing import Final, Self
 
 from decisionlog.contact_codec import decode_reservation
-from decisionlog.cursors import Cursor
+from decisionlog.cursors import keys_from
 from decisionlog.errors import DamagedRecord
 from decisionlog.schema import count, increase
 from decisionlog.store import ReadTransaction, WriteTransaction
-from decisionlog.tables import ID_BYTES, Counter, Table
+from decisionlog.tables import Counter, Table
 
 REPORT_TABLES: Final = (Table.DELIVERIES, Table.REWARDS)
-LAST_ID: Final = b"\xff" * ID_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +103,3 @@ def keys_of(transaction: ReadTransaction, table: Table, decision_id: bytes) -> I
     """Yield the keys of the reports on a decision."""
     keys = keys_from(transaction.cursor(table), decision_id)
     return takewhile(lambda key: key.startswith(decision_id), keys)
-
-
-def rows_from(cursor: Cursor, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values of a table from a key on."""
-    return ((key, cursor.value()) for key in keys_from(cursor, start))
-
-
-def keys_from(cursor: Cursor, start: bytes) -> Iterator[bytes]:
-    """Yield the keys of a table from one on."""
-    there = cursor.set_range(start)
-    while there:
-        yield cursor.key()
-        there = cursor.next()

@@ -7,24 +7,23 @@ ids, standings, days of budgets) follows in a sweep of its own, so that no trans
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from decisionlog import schema
 from decisionlog.codec import decode_request
 from decisionlog.contact_codec import decode_standing, encode_standing
 from decisionlog.contacts import Standing
+from decisionlog.cursors import keys_from, rows_from
 from decisionlog.errors import DamagedRecord, LogFull
-from decisionlog.ids import lower_bound, time_ms
+from decisionlog.ids import time_ms
 from decisionlog.operations import is_gone
 from decisionlog.removal import (
     EXPIRED,
     Removed,
     delete_all,
     is_reserved,
-    keys_from,
     note_removed,
-    rows_from,
 )
 from decisionlog.store import ReadTransaction, Store, WriteTransaction
 from decisionlog.tables import ID_BYTES, Table
@@ -142,23 +141,20 @@ def _expire_until(transaction: WriteTransaction, until: bytes) -> Removed:
     )
 
 
-def _before(transaction: ReadTransaction, table: Table, until: bytes) -> list[bytes]:
-    found = []
-    for key in keys_from(transaction.cursor(table), b""):
-        if key >= until:
-            break
-        found.append(key)
-    return found
+def _before(
+    transaction: ReadTransaction, table: Table, until: bytes, rows: int | None = None
+) -> list[bytes]:
+    keys = takewhile(lambda key: key < until, keys_from(transaction.cursor(table), b""))
+    return list(islice(keys, rows))
 
 
 def forget_budgets(store: Store, before_ms: int, rows: int = SLICE_ROWS) -> int:
-    """Remove days of budgets from before a time; return how many."""
+    """Remove days of budgets from before a time; return how many, at most so many at once."""
     day = datetime.fromtimestamp(before_ms / 1000, UTC).toordinal() - _BUDGET_DAYS_KEPT
     until = max(day, 0).to_bytes(_DAY_BYTES, "big")
     with store.write() as transaction:
-        return delete_all(
-            transaction, Table.BUDGETS, _before(transaction, Table.BUDGETS, until)[:rows]
-        )
+        keys = _before(transaction, Table.BUDGETS, until, rows)
+        return delete_all(transaction, Table.BUDGETS, keys)
 
 
 def sweep_requests(store: Store, position: bytes, sweep: Sweep) -> bytes | None:
@@ -245,8 +241,3 @@ def _standing_left(key: bytes, value: bytes, sweep: Sweep) -> bytes | None:
     if left == standing:
         return value
     return None if left == Standing() else encode_standing(key, left)
-
-
-def sweep_of(before_ms: int, requests_before_ms: int) -> Sweep:
-    """Return what two moments, Unix time, bound."""
-    return Sweep(lower_bound(max(before_ms, 0)), lower_bound(max(requests_before_ms, 0)))

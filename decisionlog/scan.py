@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from decisionlog.codec import decode_decision, decode_delivery, decode_reward
-from decisionlog.cursors import Cursor
+from decisionlog.cursors import Cursor, rows_from
 from decisionlog.errors import DamagedRecord
 from decisionlog.records import Decision, Delivery, Reward
 from decisionlog.store import ReadTransaction, Store
@@ -178,10 +178,7 @@ def _after(key: bytes) -> bytes:
 
 
 def _rows(cursor: Cursor, start: bytes) -> Iterator[_Row]:
-    there = cursor.set_range(start)
-    while there:
-        yield _Row(cursor.key(), cursor.value())
-        there = cursor.next()
+    return map(_Row._make, rows_from(cursor, start))
 
 
 def _decision_slice(

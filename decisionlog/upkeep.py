@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from decisionlog import retention
-from decisionlog.ids import lower_bound
+from decisionlog.ids import lower_bound, time_ms
 from decisionlog.removal import Removed
 from decisionlog.retention import Sweep
 from decisionlog.schema import expired_before
@@ -72,9 +72,9 @@ class Upkeep:
                 del self._positions[step]
             else:
                 self._positions[step] = following
-        if not self._positions:
-            retention.forget_budgets(self.store, int.from_bytes(bounds.before[:6], "big"))
-        return bool(self._positions)
+        if self._positions:
+            return True
+        return retention.forget_budgets(self.store, time_ms(bounds.before)) == retention.SLICE_ROWS
 
     def rows_to_sweep(self) -> int:
         """Return how many rows a whole sweep looks at."""

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from decisionlog import DecisionLog, erasure
-from decisionlog.removal import keys_from
+from decisionlog.cursors import keys_from
 from decisionlog.store import ReadTransaction
 from decisionlog.tables import Table
 from policy.registry import Registry

@@ -11,10 +11,21 @@ from decisionlog import (
     DecisionLog,
     Delivery,
     DeliveryStatus,
+    Reservation,
     Response,
     Standing,
 )
+from decisionlog.contact_codec import decode_reservation
 from decisionlog.contacts import HOURS
+from decisionlog.scan import rows_of
+from decisionlog.tables import Table
+
+
+def reservations(log: DecisionLog, slice_size: int = 1000) -> list[Reservation]:
+    """Return what each decision reserved, in the order of their ids."""
+    rows = rows_of(log.store, Table.CONTACTS, decode_reservation, slice_size=slice_size)
+    return list(rows)
+
 
 _IS_SENT = {DeliveryStatus.SENT, DeliveryStatus.OVERRIDDEN}
 
@@ -89,7 +100,7 @@ def assert_what_counts_is_what_happened(
     Returns:
         The standings, by subject.
     """
-    decided = {each.decision_id: each.contact for each in log.reservations()}
+    decided = {each.decision_id: each.contact for each in reservations(log)}
     contacts: defaultdict[bytes, list[Contact]] = defaultdict(list)
     responses: defaultdict[bytes, list[Response]] = defaultdict(list)
     for logged in log.scan():

@@ -24,7 +24,6 @@ from decisionlog import (
 )
 from decisionlog.backup import LOG_FILE, MANIFEST, backup, bytes_to_copy
 from decisionlog.directories import appearing
-from decisionlog.removal import LAST_ID
 from decisionlog.restore import Restored, read_manifest, restore
 from decisionlog.tables import ID_BYTES, Table
 from decisionlog.tombstones import TOMBSTONE_FILE, Tombstone, append_to_file
@@ -243,7 +242,7 @@ def test_of_two_files_the_tombstone_that_erases_more_counts(
     """A subject that was erased twice stays erased, in whatever order the files are named."""
     backup(log.store, tmp_path / "backup", NOW_MS)
     files = [tmp_path / "later", tmp_path / "earlier"]
-    for path, through in zip(files, (LAST_ID, bytes(ID_BYTES)), strict=True):
+    for path, through in zip(files, (b"\xff" * ID_BYTES, bytes(ID_BYTES)), strict=True):
         append_to_file(path, [Tombstone(ALICE, NOW_MS, through)], KEYS.fingerprint)
     for name, order in (("one", files), ("other", files[::-1])):
         found = restored(tmp_path, name, tombstone_files=order)

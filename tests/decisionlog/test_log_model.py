@@ -45,7 +45,7 @@ from decisionlog.ids import lower_bound, time_ms
 from decisionlog.key_ring import KeyRing, record_key
 from decisionlog.restore import restore
 from decisionlog.tombstones import TOMBSTONE_FILE
-from tests.decisionlog.recount import counting, ordered, spent_by
+from tests.decisionlog.recount import counting, ordered, reservations, spent_by
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
 
 numbers = st.integers(1, 4)
@@ -515,7 +515,7 @@ class LogMachine(RuleBasedStateMachine):
         assert self.log.spent(BUDGETS) == self.reference.spent()
         decided = {
             each.decision_id: each.contact
-            for each in self.log.reservations(slice_size=2)
+            for each in reservations(self.log, slice_size=2)
             if each.contact is not None
         }
         assert decided == self.reference.decided

@@ -17,14 +17,22 @@ from decisionlog import (
     retention,
 )
 from decisionlog.contacts import Standing
+from decisionlog.cursors import keys_from
 from decisionlog.ids import lower_bound
+from decisionlog.retention import SLICE_ROWS, Sweep
 from decisionlog.store import Store
 from decisionlog.tables import Table
+from decisionlog.upkeep import Limits, Upkeep
 from tests.decisionlog.samples import DECISION, DELIVERY, KEYS, MAP_SIZE_BYTES, REWARD, decision_id
 
 DAY_MS = 86_400_000
 DAY = 739_533
 """Number of the day 2025-10-08."""
+
+
+def sweep_of(before_ms: int, requests_before_ms: int) -> Sweep:
+    """Return what two moments, Unix time, bound."""
+    return Sweep(lower_bound(before_ms), lower_bound(requests_before_ms))
 
 
 def opened(directory: Path) -> DecisionLog:
@@ -111,7 +119,7 @@ def test_nothing_of_what_expired_is_left(tmp_path: Path) -> None:
         clicks = [replace(REWARD, decision_id=decision_id(each)) for each in range(1, 40)]
         log.report_rewards(clicks, frozenset({REWARD.name}))
         expired(log, 40)
-        sweep = retention.sweep_of(40, 40)
+        sweep = sweep_of(40, 40)
         assert retention.sweep_requests(log.store, b"", sweep) is None
         assert retention.sweep_standings(log.store, b"", sweep) is None
         after = (DAY - 719_163 + 4) * DAY_MS
@@ -124,7 +132,7 @@ def test_request_ids_are_forgotten_before_their_decisions(tmp_path: Path) -> Non
     """A request id may be used anew once it is too old, though its decision is still there."""
     with opened(tmp_path) as log:
         log.record([proposal(1), proposal(2)])
-        assert retention.sweep_requests(log.store, b"", retention.sweep_of(0, 2)) is None
+        assert retention.sweep_requests(log.store, b"", sweep_of(0, 2)) is None
         other = replace(proposal(3).decision, request_digest=b"o" * 16)
         first, second = (KEYS.request_key(name) for name in ("1", "2"))
         (stored,) = log.record([Proposal(other, first)])
@@ -149,9 +157,9 @@ def test_contacts_count_until_their_decision_expires(tmp_path: Path) -> None:
     """A sweep takes out of a standing what has expired, and leaves the rest."""
     with opened(tmp_path) as log:
         log.record([proposal(1), proposal(2), proposal(1, b"t" * 16), proposal(3, b"t" * 16)])
-        retention.sweep_standings(log.store, b"", retention.sweep_of(2, 0))
+        retention.sweep_standings(log.store, b"", sweep_of(2, 0))
         assert [each.send_time_ms for each in log.standing(DECISION.subject).contacts] == [2]
-        retention.sweep_standings(log.store, b"", retention.sweep_of(3, 0))
+        retention.sweep_standings(log.store, b"", sweep_of(3, 0))
         assert log.standing(DECISION.subject) == Standing()
         assert rows(log.store)[Table.STANDINGS] == 1
 
@@ -163,10 +171,10 @@ def test_a_contact_sent_much_later_outlives_its_decision(tmp_path: Path) -> None
         assert later.contact is not None
         log.record([soon, replace(later, contact=replace(later.contact, send_time_ms=9))])
         expired(log, 5)
-        retention.sweep_standings(log.store, b"", retention.sweep_of(5, 0))
+        retention.sweep_standings(log.store, b"", sweep_of(5, 0))
         (left,) = log.standing(DECISION.subject).contacts
         assert left.send_time_ms == 9
-        retention.sweep_standings(log.store, b"", retention.sweep_of(10, 0))
+        retention.sweep_standings(log.store, b"", sweep_of(10, 0))
         assert log.standing(DECISION.subject) == Standing()
 
 
@@ -181,7 +189,7 @@ def test_the_file_stays_as_large_as_it_was(tmp_path: Path) -> None:
             before_ms = (day - 3) * DAY_MS
             if before_ms > 0:
                 expired(log, before_ms)
-                sweep = retention.sweep_of(before_ms, before_ms)
+                sweep = sweep_of(before_ms, before_ms)
                 retention.sweep_requests(log.store, b"", sweep)
                 retention.sweep_standings(log.store, b"", sweep)
             sizes.append(log.store.file_bytes())
@@ -199,3 +207,21 @@ def test_what_is_used_shrinks_with_what_is_there(tmp_path: Path) -> None:
         assert retention.used_bytes(log.store) < used / 2
         assert retention.oldest(log.store) == decision_id(390)
         assert log.store.file_bytes() >= used
+
+
+def test_all_old_days_of_budgets_go(tmp_path: Path) -> None:
+    """However many budgets a catalog had, a sweep goes on, slice by slice, until none is left."""
+    many, kept = 2 * SLICE_ROWS + 7, b"\xff" * 4 + b"kept"
+    with opened(tmp_path) as log:
+        with log.store.write() as transaction:
+            for place in range(many):
+                transaction.put(Table.BUDGETS, f"\0\0\0\1budget-{place}".encode(), b"spent")
+            transaction.put(Table.BUDGETS, kept, b"spent")
+        upkeep = Upkeep(log.store, Limits(), lambda: 0)
+        upkeep.begin_sweep()
+        steps = 1
+        while upkeep.sweep():
+            steps += 1
+        assert steps > many // SLICE_ROWS
+        with log.store.read() as transaction:
+            assert list(keys_from(transaction.cursor(Table.BUDGETS), b"")) == [kept]

@@ -22,6 +22,7 @@ from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
 from sendwise.v1 import feedback_service_pb2 as feedback_api
 from server.contacts import eligible_now
+from tests.decisionlog.recount import reservations
 from tests.server.rivals import Filling, Rival, meet
 from tests.server.service import (
     KEYS,
@@ -412,7 +413,7 @@ def test_a_repeated_request_reserves_nothing_more(tmp_path: Path) -> None:
 def test_a_catalog_without_rules_reserves_nothing(service: Service) -> None:
     """It reads nothing of the subject, and no contact is kept."""
     service.decide()
-    assert list(service.log.reservations()) == []
+    assert reservations(service.log) == []
     catalog, subject = service.current().catalog, KEYS.pseudonym("alice")
     no_log: Any = None
     assert eligible_now(no_log, subject, Request(START_MS), catalog).situation.tree
@@ -465,4 +466,4 @@ def test_every_arm_keeps_to_the_rules(tmp_path: Path) -> None:
             elif answer.arm == common.ARM_HOLDOUT:
                 assert answer.no_send.reason == common.NO_SEND_REASON_HOLDOUT
         assert set(sent.values()) == {1}
-        assert len(list(service.log.reservations())) == len(sent) > 30
+        assert len(reservations(service.log)) == len(sent) > 30

@@ -14,7 +14,7 @@ from decisionlog.tables import Table
 from policy.registry import Registry
 from replay.ledger import ledger
 from replay.verify import Sought, verify
-from tests.decisionlog.recount import assert_what_counts_is_what_happened
+from tests.decisionlog.recount import assert_what_counts_is_what_happened, reservations
 from tests.decisionlog.samples import KEYS, decision_id
 from tests.shop import shop
 from tests.simulation import deciding, log_worker
@@ -112,7 +112,7 @@ def most_contacts(log: DecisionLog) -> int:
     standings = assert_what_counts_is_what_happened(log, deciding.LISTENED)
     most = max((len(each.contacts) for each in standings.values()), default=0)
     assert most <= deciding.CAP
-    decided = [each.contact for each in log.reservations() if each.contact]
+    decided = [each.contact for each in reservations(log) if each.contact]
     days = {slot[:3] for each in decided for slot in each.slots if slot[1] == "spring"}
     spent = [sum(hours) for hours in log.spent(days).values()]
     assert max(spent, default=0) <= deciding.BUDGET
