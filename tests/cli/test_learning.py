@@ -317,14 +317,14 @@ def test_an_unknown_version_is_not_promoted(
 
 
 def test_rolling_back(sendwise: Sendwise, data: Path) -> None:
-    """The champion before comes back as a new rollout; without one there is an error."""
+    """The champion before comes back as a new rollout; where there is none there is an error."""
     ended = sendwise("rollback", "--data", data)
     assert (ended.code, ended.out) == (1, "")
     assert "there was no other champion" in ended.err
     sendwise("promote", "fixed/spring", "--data", data, "--force")
     found = sendwise("rollback", "--data", data, "--format", "json").json["rollout"]
     assert (found["sequence"], found["arms"][0]["policy"]) == (3, "uniform")
-    assert sendwise("rollback", "--data", data).out.startswith("rollout 4, ")
+    assert "there was no other champion" in sendwise("rollback", "--data", data).err
 
 
 def test_a_report_is_written(sendwise: Sendwise, data: Path, tmp_path: Path) -> None:
