@@ -1,6 +1,8 @@
 """Sums by unit of independence: all rows of a subject, or a row that stands for itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,28 @@ GROUPS = 2**18
 """Groups that more units are put into. Sums over independent units are independent as well, so that
 variances and skewness made from groups are right; a quarter of a million of them leave a
 relative error of 0.3% in a standard error."""
+SUMS_MAX = 2**22
+"""Sums of all units together, 32 MiB: of many columns fewer units are kept apart, in fewer groups.
+Of the 58 columns that the estimators by moments need together these are 71,089 units, and 65,536
+groups, which leave 0.6%."""
 
 _PENDING_ROWS = 2**17
 """Rows gathered before they are added up by unit."""
+
+
+class Limits(NamedTuple):
+    """How many sums are kept."""
+
+    units: int
+    """As many are kept apart."""
+    groups: int
+    """More of them are put into so many groups."""
+
+
+def limits_of(width: int) -> Limits:
+    """The limits for sums of so many columns, and of rows."""
+    most = min(UNITS_MAX, SUMS_MAX // (width + 1))
+    return Limits(most, min(GROUPS, 1 << (most.bit_length() - 1)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,12 +68,13 @@ class Units:
 class UnitSums:
     """Adds rows up by unit in bounded memory; chunks and processes merge, in any order.
 
-    At most `UNITS_MAX` units are kept. From the next one on, ids are put into `GROUPS` groups by a
-    hash, which is the same whenever it happens.
+    At most so many units are kept as `limits_of` the columns says. From the next one on, ids are
+    put into groups by a hash, which is the same whenever it happens.
     """
 
     def __init__(self, width: int) -> None:
         self.width = width
+        self._limits = limits_of(width)
         self._pending: list[tuple[Ints, NDArray[np.float64]]] = []
         self._pending_rows = 0
         self._ids: Ints = np.zeros(0, dtype=np.int64)
@@ -98,36 +120,41 @@ class UnitSums:
         """Add up all that waits."""
         if not self._pending:
             return
-        ids = [_group_of(ids) if self._grouped else ids for ids, _ in self._pending]
+        ids = [self._group_of(ids) if self._grouped else ids for ids, _ in self._pending]
         tables = [table for _, table in self._pending]
         self._pending, self._pending_rows = [], 0
-        self._ids, self._table = _added_up(
-            np.concatenate((self._ids, *ids)), np.concatenate((self._table, *tables), axis=1)
-        )
-        if self._ids.size > UNITS_MAX and not self._grouped:
+        self._ids, self._table = _added_up((self._ids, *ids), (self._table, *tables))
+        if self._ids.size > self._limits.units and not self._grouped:
             self._group()
 
     def _group(self) -> None:
-        self._ids, self._table = _added_up(_group_of(self._ids), self._table)
+        self._ids, self._table = _added_up((self._group_of(self._ids),), (self._table,))
         self._grouped = True
 
+    def _group_of(self, ids: Ints) -> Ints:
+        """The group of each id; a group keeps its own number.
 
-def _added_up(ids: Ints, table: NDArray[np.float64]) -> tuple[Ints, NDArray[np.float64]]:
-    """Columns of the same id added up, in the order of the ids."""
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    starts = np.flatnonzero(np.diff(ids, prepend=ids[:1] - 1)) if ids.size else order
-    if starts.size == ids.size:
-        return ids, table[:, order]
-    return ids[starts], np.add.reduceat(table[:, order], starts, axis=1)
+        Small ids may be groups already, so that they stay.
+        """
+        groups = self._limits.groups
+        return np.where((ids >= 0) & (ids < groups), ids, dealt(ids, groups))
 
 
-def _group_of(ids: Ints) -> Ints:
-    """The group of each id; a group keeps its own number.
+def _added_up(
+    ids: Sequence[Ints], tables: Sequence[NDArray[np.float64]]
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Columns of the same id added up, in the order of the ids.
 
-    Ids below `GROUPS` may be groups already, so that they stay.
+    Line by line: tables of many columns are large, and would be copied whole otherwise.
     """
-    return np.where((ids >= 0) & (ids < GROUPS), ids, dealt(ids, GROUPS))
+    whole = np.concatenate(ids)
+    order = np.argsort(whole, kind="stable")
+    whole = whole[order]
+    starts = np.flatnonzero(np.diff(whole, prepend=whole[:1] - 1)) if whole.size else order
+    sums = np.empty((tables[0].shape[0], starts.size))
+    for line, into in enumerate(sums):
+        np.add.reduceat(np.concatenate([one[line] for one in tables])[order], starts, out=into)
+    return whole[starts], sums
 
 
 def dealt(ids: Ints, groups: int) -> Ints:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.errors import MergeError
-from replay.intervals import rows
+from replay.intervals import units
 from replay.intervals.rows import RowSums
 from replay.intervals.units import Units
 
@@ -41,8 +41,8 @@ def test_few_rows_stay_apart(values: list[float], cuts: list[int]) -> None:
 def test_many_rows_are_grouped_by_their_place(values: list[float], cuts: list[int]) -> None:
     """Past the limit every seventh row shares a group, however the rows were cut into parts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "UNITS_MAX", 10)
-        patch.setattr(rows, "GROUPS", 7)
+        patch.setattr(units, "UNITS_MAX", 10)
+        patch.setattr(units, "GROUPS", 7)
         found = kept(values, cuts)
         whole = RowSums(1)
         whole.add(np.array(values))
