@@ -425,6 +425,37 @@ def test_tables_that_were_deleted_are_written_again(past: History, tmp_path: Pat
     assert len(export_days(past.source(), out, targets).written) == DAYS_LIVED
 
 
+def test_tables_of_earlier_versions_are_taken_over(past: History, tmp_path: Path) -> None:
+    """Facts in another form count for nothing; columns that a table did not have are null."""
+    out = tmp_path / "out"
+    export_days(past.source(), out)
+    ids = ids_of(past)
+    for path in (out / DAYS).iterdir():
+        path.write_text('{"day": "of old"}')
+    for path in (out / "decisions").rglob("*.parquet"):
+        table = pq.read_table(path, partitioning=None).drop_columns(["window_ms"])
+        pq.write_table(table, path)
+    expire_until(past, from_text(ids[5]))
+    done = export_days(past.source(), out)
+    assert len(done.written) == DAYS_LIVED
+    found = rows(out, "decisions")
+    assert [row["decision_id"] for row in found] == ids
+    assert [row["window_ms"] is None for row in found] == [True] * 5 + [False] * (len(ids) - 5)
+
+
+def test_a_damaged_day_is_looked_at_again(past: History, tmp_path: Path) -> None:
+    """What cannot be read is left out with its reports, and each export meets it anew."""
+    first = next(past.log.scan()).decision
+    past.damage(Table.DECISIONS, first.decision_id)
+    for _ in range(2):
+        source = past.source()
+        assert "2026-03-02" in export_days(source, tmp_path / "out").written
+        assert source.damaged == {first.decision_id}
+    for table in ("decisions", "deliveries", "rewards"):
+        found = {row["decision_id"] for row in rows(tmp_path / "out", table)}
+        assert to_text(first.decision_id) not in found
+
+
 def test_parts_of_days_are_whole_days(past: History, tmp_path: Path) -> None:
     """Bounds within a day take the whole day: no file stands for half of one."""
     bound = lower_bound(START_MS + DAY_MS + 1_000)
