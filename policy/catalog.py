@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cached_property
 from math import fsum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -63,6 +64,8 @@ OFFERS_MAX = 10_000
 CHANNELS_MAX = 64
 WINDOWS_MAX = 168
 PLACE_CHARS_MAX = 256
+FORMER_DEFAULTS: Final[Mapping[str, Mapping[str, object]]] = {"exploration": {"floor": 0.01}}
+"""Defaults that have changed since logs were written, by table and key: their former values."""
 
 
 class QuietHours(Table):
@@ -221,13 +224,29 @@ class Catalog(Table):
         """Hash of the content: the same for the same meaning, however the file is laid out.
 
         The order of offers counts, since they are drawn in it; that of other tables does not.
-        Defaults are left out, so that a setting that a later release adds renames no catalog; a
-        default, once released, never changes within one `schema`.
+        Defaults are left out, so that a setting that a later release adds renames no catalog; where
+        a default itself has changed, `registered_as` knows the version from before.
         """
+        return _version_of(self._content())
+
+    def registered_as(self, version: str) -> Self | None:
+        """The catalog under a version that it has, or had by former defaults; None for any other.
+
+        So a log, whose records name the version, can be read when a default has changed.
+        """
+        if version == self.version:
+            return self
+        if version != _version_of(_by_former_defaults(self._content())):
+            return None
+        found = self.model_copy()
+        vars(found)["version"] = version  # where the property would keep its own
+        return found
+
+    def _content(self) -> dict[str, Any]:
+        """All that is not as by default, ready for JSON."""
         content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         content["offers"] = list(content["offers"].items())
-        text = json.dumps(content, sort_keys=True)
-        return f"catalog-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        return content
 
     @cached_property
     def offer_tokens(self) -> dict[str, Tokens]:
@@ -243,6 +262,21 @@ class Catalog(Table):
         channels = self.channels.items()
         tokens = {name: _tokens("channel", name, channel.features) for name, channel in channels}
         return {**tokens, NO_CHANNEL: _tokens("channel", NO_CHANNEL, {})}
+
+
+def _version_of(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return f"catalog-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _by_former_defaults(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content as it was while other values than today's were left out."""
+    tables = {
+        name: {key: value for key, value in content[name].items() if former.get(key) != value}
+        for name, former in FORMER_DEFAULTS.items()
+        if name in content
+    }
+    return {name: tables.get(name, value) for name, value in content.items() if tables.get(name, 1)}
 
 
 def _tokens(kind: str, name: str, features: Features) -> Tokens:

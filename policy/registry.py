@@ -230,9 +230,10 @@ def _registered_catalog(path: Path, version: str) -> Catalog:
         catalog = load_catalog(path)
     except CatalogError:
         raise DamagedModelError(version, path.name) from None
-    if catalog.version != version:
+    found = catalog.registered_as(version)
+    if found is None:
         raise DamagedModelError(version, path.name)
-    return catalog
+    return found
 
 
 def _moved(scratch: Path, target: Path) -> bool:

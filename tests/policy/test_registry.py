@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policy.catalog import parse_catalog
 from policy.chain import Chain, Scale
 from policy.choice import choose
 from policy.errors import CatalogError, DamagedModelError, UnknownRuleError, UnknownVersionError
@@ -317,6 +318,33 @@ def test_a_catalog_is_registered_under_its_meaning(registry: Registry, tmp_path:
     (path,) = (tmp_path / "catalogs").iterdir()
     assert path.read_text(encoding="utf-8") == FULL
     assert Registry(tmp_path).catalog(first.version) == first
+
+
+def test_a_catalog_of_before_a_default_changed_is_read(registry: Registry, tmp_path: Path) -> None:
+    """A log goes on under the version that its records name; published again, it gets a new one.
+
+    This one was registered by a release that left a floor of 0.01 out, since it was the default.
+    """
+    text = f"{MINIMAL}[exploration]\nname = 'matching'\nfloor = 0.01\n"
+    before = parse_catalog(MINIMAL).version
+    (tmp_path / "catalogs").mkdir(exist_ok=True)
+    (tmp_path / "catalogs" / f"{before}.toml").write_text(text)
+    found = registry.catalog(before)
+    assert (found.version, found.exploration.floor) == (before, 0.01)
+    assert registry.add_catalog(text).version != before
+
+
+@pytest.mark.parametrize("changed", ["floor = 0.02", "floor = 0.01\nepsilon = 0.2"])
+def test_only_what_was_a_default_is_forgiven(
+    registry: Registry, tmp_path: Path, changed: str
+) -> None:
+    """Any other difference is damage, as ever."""
+    (tmp_path / "catalogs").mkdir(exist_ok=True)
+    version = parse_catalog(MINIMAL).version
+    text = f"{MINIMAL}[exploration]\n{changed}\n"
+    (tmp_path / "catalogs" / f"{version}.toml").write_text(text)
+    with pytest.raises(DamagedModelError):
+        registry.catalog(version)
 
 
 def test_a_catalog_that_is_wrong_is_not_registered(registry: Registry, tmp_path: Path) -> None:
