@@ -69,7 +69,10 @@ class Standing:
 
 
 Admit = Callable[[Standing, Spent], bool]
-"""Asked inside the write transaction, with what is true then: may the contact still be made?"""
+"""Asked inside the write transaction, with what is true then: may the decision be stored so?"""
+Again = Callable[[Standing, Spent], "Proposal"]
+"""Asked inside the write transaction, with what is true then, where the answer was no: the proposal
+that takes the place of the one that was refused, with the same decision id, request and subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,14 @@ class Proposal:
     contact: Contact | None = None
     """The message to reserve; None if nothing is sent."""
     admit: Admit | None = None
-    """None: the contact needs no leave. It gets the subject's standing, and the whole days of the
-    budgets that the contact's slots name. It runs while nobody else can write: it must be quick."""
+    """None: the decision needs no leave. It gets the subject's standing and the days of `budgets`.
+    It runs while nobody else can write: it must be quick."""
     audit: tuple[str, ...] = ()
     """The rules that a critical request passed by; empty if none."""
+    budgets: tuple[BudgetKey, ...] = ()
+    """The days of budgets that `admit` and `again` are told of."""
+    again: Again | None = None
+    """None: what is not admitted is refused. It runs while nobody else can write."""
 
 
 class AuditKind(IntEnum):

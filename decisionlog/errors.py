@@ -89,12 +89,12 @@ class Overtaken(DecisionLogError):
 
 
 class ContactRefused(Overtaken):
-    """The contact may not be made any more."""
+    """The decision was not admitted as it is."""
 
     def __str__(self) -> str:
         return (
-            f"the contact of decision {UUID(bytes=self.decision_id)} is not allowed any more: "
-            "another decision was faster; choose again without it"
+            f"decision {UUID(bytes=self.decision_id)} cannot be stored as it is: another one was "
+            "faster and changed what there is to choose from; choose again"
         )
 
 
@@ -109,7 +109,7 @@ class SubjectErased(Overtaken):
 
 
 class AdmissionFailed(DecisionLogError):
-    """Asking whether a contact may be made failed; nothing of the decision was stored."""
+    """Asking whether a decision may be stored failed, or making it anew; it was not stored."""
 
     def __init__(self, decision_id: bytes) -> None:
         super().__init__(decision_id)
@@ -117,8 +117,8 @@ class AdmissionFailed(DecisionLogError):
 
     def __str__(self) -> str:
         return (
-            f"whether the contact of decision {UUID(bytes=self.decision_id)} is allowed could not "
-            "be found out: the cause of this error says why"
+            f"whether decision {UUID(bytes=self.decision_id)} may be stored, or what takes its "
+            "place, could not be found out: the cause of this error says why"
         )
 
 

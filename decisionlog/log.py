@@ -124,17 +124,18 @@ class DecisionLog(LogReader):
 
         A request that was answered before is answered the same again and asks nobody. For any
         other, `Proposal.admit` is asked within the transaction that stores the decision, its
-        contact and its audit entry: no other process can come between.
+        contact and its audit entry: no other process can come between. Where it says no,
+        `Proposal.again` makes the proposal anew, for `operations.AGAIN_MAX` of a call.
 
         Returns:
-            For each: the very decision that was given, if it was stored now; the decision that
-            answered the same request before, read from the log (`is not` the given one); or an
-            error, and nothing of this one was stored: RequestIdReused (same request id, another
-            digest), DecisionIdReused, ContactRefused (`admit` said no: choose again),
-            SubjectErased (while it was made: choose again),
-            AdmissionFailed (`admit` raised its cause), DamagedRecord (the earlier one, or what
-            counts for its subject), InvalidRecord (this one has no stored form; RecordTooLarge if
-            its size alone is the reason).
+            For each: the very decision that was given or made anew, if it was stored now; the
+            decision that answered the same request before, read from the log (`is not` the given
+            one); or an error, and nothing of this one was stored: RequestIdReused (same request
+            id, another digest), DecisionIdReused, ContactRefused (`admit` said no: choose again),
+            SubjectErased (while it was made: choose again), AdmissionFailed (`admit` or `again`
+            raised its cause), DamagedRecord (the earlier one, or what counts for its subject),
+            InvalidRecord (this one has no stored form; RecordTooLarge if its size alone is the
+            reason).
 
         Raises:
             LogFull: There is no room; nothing was stored.

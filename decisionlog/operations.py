@@ -21,6 +21,7 @@ from decisionlog.codec import (
 from decisionlog.contacts import Proposal
 from decisionlog.drafts import Draft, Lookup
 from decisionlog.errors import (
+    ContactRefused,
     DamagedRecord,
     DecisionIdReused,
     DecisionLogError,
@@ -36,11 +37,15 @@ from decisionlog.standings import (
     NewContact,
     follow_reward,
     new_contact,
+    proposed_again,
     read_reservation,
     reserve,
 )
 from decisionlog.tables import Counter, Table, report_key
 from decisionlog.tombstones import decode_tombstone
+
+AGAIN_MAX: Final = 16
+"""So many decisions of a call are made again in the transaction, while nobody else can write."""
 
 _Report = TypeVar("_Report", Delivery, Reward)
 
@@ -48,13 +53,18 @@ _Report = TypeVar("_Report", Delivery, Reward)
 class NewDecision(NamedTuple):  # made for every decision, in a third of a dataclass's time
     """A decision, ready to be written."""
 
-    decision: Decision
+    proposal: Proposal
     value: bytes
-    request_key: bytes | None
+    """Stored form of the decision."""
     request_value: bytes
     """Empty if the request has no id."""
     contact: NewContact | None
     """What it asks for beside; None if that is nothing."""
+
+    @property
+    def decision(self) -> Decision:
+        """The decision."""
+        return self.proposal.decision
 
 
 def new_decision(proposal: Proposal) -> NewDecision:
@@ -68,7 +78,7 @@ def new_decision(proposal: Proposal) -> NewDecision:
     if request_key is not None:
         request_value = encode_request(decision.decision_id, decision.request_digest)
     value, contact = encode_decision(decision), new_contact(proposal)
-    return NewDecision(decision, value, request_key, request_value, contact)
+    return NewDecision(proposal, value, request_value, contact)
 
 
 def new_or_refused(proposal: Proposal) -> NewDecision | InvalidRecord:
@@ -81,26 +91,49 @@ def new_or_refused(proposal: Proposal) -> NewDecision | InvalidRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecisions:
-    """Stores decisions whose requests were not answered before, if their contacts may be made."""
+    """Stores decisions whose requests were not answered before, as they are or made again.
+
+    Each is admitted, or made again, by what those before it have reserved.
+    """
 
     news: Sequence[NewDecision | InvalidRecord]
     """An error stands in the place of what cannot be stored, and is its result."""
 
     def __call__(self, draft: Draft) -> list[Decision | DecisionLogError]:
         """Return for each the decision in force, or why there is none."""
-        return [_record(draft, new) for new in self.news]
+        found: list[Decision | DecisionLogError] = []
+        made_again = 0
+        for new in self.news:
+            one = _record(draft, new)
+            if isinstance(one, ContactRefused) and made_again < AGAIN_MAX:
+                one = _record_again(draft, new, one)
+                made_again += 1
+            found.append(one)
+        return found
 
 
 def _record(draft: Draft, new: NewDecision | InvalidRecord) -> Decision | DecisionLogError:
     if isinstance(new, InvalidRecord):
         return new
     try:
-        if new.request_key is not None:
-            found = draft.get(Table.REQUESTS, new.request_key)
-            earlier = found and _earlier(draft, new, new.request_key, found)
+        request_key = new.proposal.request_key
+        if request_key is not None:
+            found = draft.get(Table.REQUESTS, request_key)
+            earlier = found and _earlier(draft, new, request_key, found)
             if earlier:
                 return earlier
         return _store_decision(draft, new)
+    except DecisionLogError as error:
+        return error
+
+
+def _record_again(
+    draft: Draft, new: NewDecision | InvalidRecord, refused: ContactRefused
+) -> Decision | DecisionLogError:
+    if isinstance(new, InvalidRecord) or new.proposal.again is None:
+        return refused
+    try:
+        return _record(draft, new_decision(proposed_again(draft, new.proposal, new.proposal.again)))
     except DecisionLogError as error:
         return error
 
@@ -150,8 +183,8 @@ def _store_decision(draft: Draft, new: NewDecision) -> Decision:
         reserve(draft, new.decision, new.contact, early)
         draft.put(Table.DECISIONS, decision_id, new.value)
         draft.tally(Counter.DECISIONS)
-    if new.request_key is not None:
-        draft.put(Table.REQUESTS, new.request_key, new.request_value)
+    if new.proposal.request_key is not None:
+        draft.put(Table.REQUESTS, new.proposal.request_key, new.request_value)
     return new.decision
 
 

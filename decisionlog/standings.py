@@ -21,6 +21,7 @@ from decisionlog.contact_codec import (
 from decisionlog.contacts import (
     HOURS,
     Admit,
+    Again,
     AuditEntry,
     AuditKind,
     BudgetKey,
@@ -49,8 +50,11 @@ class NewContact:
 
     reservation: Reservation
     value: bytes
-    """Stored form of the reservation, as it is unless a report came first."""
+    """Stored form of the reservation, as it is unless a report came first; empty if there is no
+    contact."""
     admit: Admit | None
+    budgets: tuple[BudgetKey, ...]
+    """The days that `admit` is told of."""
     audit_value: bytes | None
     """Stored form of the entry in the audit trail, if there is to be one."""
 
@@ -65,9 +69,8 @@ def new_contact(proposal: Proposal) -> NewContact | None:
         return None
     decision = proposal.decision
     reservation = Reservation(decision.decision_id, decision.subject, proposal.contact)
-    return NewContact(
-        reservation, encode_reservation(reservation), proposal.admit, _audit_value(proposal)
-    )
+    value = b"" if proposal.contact is None else encode_reservation(reservation)
+    return NewContact(reservation, value, proposal.admit, proposal.budgets, _audit_value(proposal))
 
 
 def _audit_value(proposal: Proposal) -> bytes | None:
@@ -134,7 +137,7 @@ def _reserve(draft: Draft, new: NewContact, early: Reservation | None) -> None:
     reservation, value = new.reservation, new.value
     standing = read_standing(draft, reservation.subject)
     if new.admit is not None:
-        _ask(draft, reservation, new.admit, standing)
+        _ask(draft, new, new.admit, standing)
     if early is not None:
         reservation = replace(reservation, report=early.report)
         value = encode_reservation(reservation)
@@ -146,14 +149,29 @@ def _reserve(draft: Draft, new: NewContact, early: Reservation | None) -> None:
         draft.put(Table.AUDIT, reservation.decision_id, new.audit_value)
 
 
-def _ask(draft: Draft, reservation: Reservation, admit: Admit, standing: Standing) -> None:
-    spent = read_spent(draft, {slot[:3] for slot in _slots(reservation.contact)})
+def _ask(draft: Draft, new: NewContact, admit: Admit, standing: Standing) -> None:
+    decision_id, spent = new.reservation.decision_id, read_spent(draft, new.budgets)
     try:
         is_admitted = admit(standing, spent)
     except Exception as error:
-        raise AdmissionFailed(reservation.decision_id) from error
+        raise AdmissionFailed(decision_id) from error
     if not is_admitted:
-        raise ContactRefused(reservation.decision_id)
+        raise ContactRefused(decision_id)
+
+
+def proposed_again(rows: Lookup, proposal: Proposal, again: Again) -> Proposal:
+    """Return what takes the place of a refused proposal; it needs no leave any more.
+
+    Raises:
+        AdmissionFailed: Making it failed.
+        DamagedRecord: What is there cannot be read.
+    """
+    decision = proposal.decision
+    now = read_standing(rows, decision.subject), read_spent(rows, proposal.budgets)
+    try:
+        return replace(again(*now), admit=None, again=None)
+    except Exception as error:
+        raise AdmissionFailed(decision.decision_id) from error
 
 
 def follow_delivery(draft: Draft, report: Delivery, decision: bytes | None) -> None:

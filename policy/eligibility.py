@@ -29,6 +29,17 @@ class Eligibility:
         """What may not be chosen, each with its rule; found when asked for."""
         return tuple(suppressions(self.checks))
 
+    def holds(self, standing: Standing, spent: Spent) -> bool:
+        """Whether no rule allows or forbids anything else by now.
+
+        Args:
+            standing: what is true of the subject now.
+            spent: what is true now of the budgets that `policy.budgets.budget_keys` names.
+        """
+        checks = self.checks
+        bars = contact_bars(checks.catalog, checks.request.now_ms, standing, spent)
+        return barred_windows(bars, checks.windows) == checks.barred
+
     def bypassed(self, offer: str, channel: str, window: int) -> tuple[Reason, ...]:
         """The rules that forbid an eligible message, were the request not critical."""
         return bypassed(self.checks, offer, channel, window)

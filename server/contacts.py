@@ -3,11 +3,9 @@
 Catalogs without rules about contacts, budgets and history read nothing here and reserve nothing.
 """
 
-from functools import partial
-
 from decisionlog import Contact, Decision, DecisionLog, Proposal, Standing
+from decisionlog.contacts import Again
 from decisionlog.ids import time_ms
-from policy.admission import Message, is_still_allowed
 from policy.budgets import budget_keys, charged
 from policy.catalog import Catalog
 from policy.contact_rules import keeps_contacts
@@ -57,25 +55,47 @@ def _until(standing: Standing, decision_id: bytes) -> Standing:
 
 
 def proposal_of(
-    decision: Decision, request_key: bytes | None, request: Request, found: Eligibility
+    decision: Decision,
+    request_key: bytes | None,
+    found: Eligibility,
+    again: Again,
 ) -> Proposal:
     """A decision with what it reserves, and the check to be made where it is stored.
 
+    The check is whether there is still the same to choose from, not whether what was chosen may
+    still be had: what is refused must not depend on what was drawn, or the probabilities of all
+    that is not refused would be others than those that are logged.
+
     Args:
-        decision: the choice.
+        decision: the choice; not to send is one as well.
         request_key: of the request; None if it has no id.
-        request: what was asked for.
         found: what the choice was made from.
+        again: makes it again from what there is by then.
     """
-    if decision.no_send_reason:
-        return Proposal(decision, request_key)
-    catalog, windows = found.situation.catalog, found.situation.grid
-    offer, channel, window = found.situation.action(decision.path)
-    bypassed = tuple(reason.name for reason in found.bypassed(offer, channel, window))
-    if not keeps_contacts(catalog):
-        return Proposal(decision, request_key, audit=bypassed)
-    message = Message(offer, channel, windows.send_time_ms(window))
-    slots = tuple(charged(catalog, *message))
-    contact = Contact(decision.decision_id, *message, slots=slots)
-    admit = partial(is_still_allowed, request, catalog, message)
-    return Proposal(decision, request_key, contact, admit, bypassed)
+    catalog, grid = found.situation.catalog, found.situation.grid
+    sends = not decision.no_send_reason
+    audit = _bypassed(decision, found) if sends else ()
+    if not keeps_contacts(catalog) or not decision.stages:
+        return Proposal(decision, request_key, audit=audit)
+    return Proposal(
+        decision,
+        request_key,
+        _contact(decision, found) if sends else None,
+        found.holds,
+        audit,
+        budget_keys(catalog, grid),
+        again,
+    )
+
+
+def _bypassed(decision: Decision, found: Eligibility) -> tuple[str, ...]:
+    action = found.situation.action(decision.path)
+    return tuple(reason.name for reason in found.bypassed(*action))
+
+
+def _contact(decision: Decision, found: Eligibility) -> Contact:
+    situation = found.situation
+    offer, channel, window = situation.action(decision.path)
+    send_time_ms = situation.grid.send_time_ms(window)
+    slots = tuple(charged(situation.catalog, offer, channel, send_time_ms))
+    return Contact(decision.decision_id, offer, channel, send_time_ms, slots=slots)

@@ -14,12 +14,13 @@ from decisionlog import (
 )
 from decisionlog.ids import entropy, time_ms
 from policy.choice import Choice, choose
-from policy.eligibility import Eligibility, is_no_send
+from policy.eligibility import Eligibility, eligibility, is_no_send
 from policy.minimisation import minimised
 from policy.policies import Policy
 from policy.request import Request, check_request
 from policy.rollout import HOLDOUT_VERSION, Arm, ArmShare
 from policy.situation import Situation
+from policy.standing import Spent, Standing
 from server.asks import Ask
 from server.contacts import eligible_now, proposal_of
 from server.serving import Serving
@@ -28,19 +29,52 @@ NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A decision before it is stored."""
+class Case:
+    """A request to be decided: who asks for what, when, and what is in force."""
 
-    proposal: Proposal
-    found: Eligibility
-    """What it was chosen from."""
+    decision_id: bytes
+    subject: bytes
+    ask: Ask
+    request: Request
+    request_key: bytes | None
+    """What the log knows the request by; None if it has no id."""
+    serving: Serving
     features_dropped: int
     """Features of the request that the catalog does not keep."""
+
+
+class Draft:
+    """A decision before it is stored; chosen again if by then there is something else to choose.
+
+    It may draw the same again: what there is to choose from is a matter of what others drew.
+    """
+
+    def __init__(self, case: Case, found: Eligibility) -> None:
+        self._case = case
+        self._choose(found)
 
     @property
     def decision(self) -> Decision:
         """The decision."""
         return self.proposal.decision
+
+    @property
+    def features_dropped(self) -> int:
+        """Features of the request that the catalog does not keep."""
+        return self._case.features_dropped
+
+    def _choose(self, found: Eligibility) -> None:
+        self.found = found
+        """What it was chosen from."""
+        decision = _decision(self._case, found)
+        self.proposal = proposal_of(decision, self._case.request_key, found, self._again)
+        """It with what it reserves."""
+
+    def _again(self, standing: Standing, spent: Spent) -> Proposal:
+        """Chooses from what there is by now; called where it is stored."""
+        case = self._case
+        self._choose(eligibility(case.request, case.serving.catalog, standing, spent))
+        return self.proposal
 
 
 class Drafter:
@@ -51,53 +85,45 @@ class Drafter:
         self._keys = keys
         self._ids = ids
 
-    def draft(self, ask: Ask, serving: Serving, *, is_first: bool = True) -> Draft:
-        """Chooses.
+    def draft(self, ask: Ask, serving: Serving) -> Draft:
+        """Chooses; a request with an id draws the same however often it comes.
 
         Args:
             ask: what is asked.
             serving: what is in force.
-            is_first: a request with an id draws the same however often it comes; not so when it
-                has to choose again. That its first choice was refused says something about its
-                draw: used again, the draw would not have the probabilities that are logged.
 
         Raises:
             RequestError: if the catalog in force cannot answer the request.
             DecisionLogError: if the log cannot be read.
         """
-        seeded = is_first and ask.request_id
-        seed = self._keys.request_entropy(ask.request_id) if seeded else None
+        seed = self._keys.request_entropy(ask.request_id) if ask.request_id else None
         decision_id = self._ids.new(seed)
         request = ask.request(time_ms(decision_id))
         check_request(request, serving.catalog)
         request, dropped = minimised(request, serving.catalog)
         subject = self._keys.pseudonym(ask.subject_id)
-        found = eligible_now(self._log, subject, request, serving.catalog)
-        who = (decision_id, subject, ask.digest)
-        decision = _decision(who, request, found, serving)
-        return Draft(proposal_of(decision, self.request_key(ask), request, found), found, dropped)
+        key = self.request_key(ask)
+        case = Case(decision_id, subject, ask, request, key, serving, dropped)
+        return Draft(case, eligible_now(self._log, subject, request, serving.catalog))
 
     def request_key(self, ask: Ask) -> bytes | None:
         """What the log knows a request by; None if it has no id."""
         return self._keys.request_key(ask.request_id) if ask.request_id else None
 
 
-def _decision(
-    who: tuple[bytes, bytes, bytes], request: Request, found: Eligibility, serving: Serving
-) -> Decision:
-    decision_id, subject, digest = who
-    share, policy = serving.answering(subject)
+def _decision(case: Case, found: Eligibility) -> Decision:
+    share, policy = case.serving.answering(case.subject)
     situation = found.situation
-    choice = _choose(policy, situation, decision_id)
+    choice = _choose(policy, situation, case.decision_id)
     return Decision(
-        decision_id=decision_id,
-        subject=subject,
-        request_digest=digest,
+        decision_id=case.decision_id,
+        subject=case.subject,
+        request_digest=case.ask.digest,
         arm=share.arm,
         policy_version=policy.version if policy else HOLDOUT_VERSION,
-        catalog_version=serving.rollout.catalog,
-        time_zone=request.zone_name(serving.catalog),
-        priority=CRITICAL if request.critical else NORMAL,
+        catalog_version=case.serving.rollout.catalog,
+        time_zone=case.request.zone_name(case.serving.catalog),
+        priority=CRITICAL if case.request.critical else NORMAL,
         no_send_reason=_no_send_reason(share, situation, choice),
         features=situation.features,
         offer_features=situation.offer_features,

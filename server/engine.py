@@ -33,15 +33,11 @@ from policy.standing import listened
 from server.asks import Answer, Ask
 from server.contacts import eligible_then
 from server.drafts import Draft, Drafter
-from server.refusals import ContendedError, RequestReusedError, UnknownDecisionError
+from server.refusals import RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
 _log = logging.getLogger(__name__)
 
-ROUNDS_MAX = 8
-"""So often a request chooses, where others use up what it chose before it is stored."""
-TOGETHER_MAX = 2
-"""So many of these rounds the requests of a call make together, then each makes its own."""
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
 
@@ -72,7 +68,7 @@ class Engine:
 
         Returns:
             An answer for each, or the error that kept it from one: what is wrong with one request
-            keeps no other from its answer. ContendedError where others were faster each time.
+            keeps no other from its answer.
 
         Raises:
             DecisionLogError: if the log cannot store anything now.
@@ -81,11 +77,7 @@ class Engine:
         first = dict(enumerate(map(self._first, asks)))
         found = {index: one for index, one in first.items() if not isinstance(one, Ask)}
         open_ = {index: one for index, one in first.items() if isinstance(one, Ask)}
-        found |= self._rounds(open_, serving, range(TOGETHER_MAX))
-        # Where all of a large call want the same hour of a budget, few get it in each round: the
-        # others would run out of rounds, though nobody else asks for anything.
-        for index, ask in _refused(open_, found).items():
-            found |= self._rounds({index: ask}, serving, range(TOGETHER_MAX, ROUNDS_MAX))
+        found |= self._rounds(open_, serving)
         return [self._finished(ask, found[index]) for index, ask in enumerate(asks)]
 
     def report_deliveries(
@@ -122,23 +114,21 @@ class Engine:
             raise RequestIdReused(earlier.decision_id)
         return Answer(earlier, repeated=True)
 
-    def _rounds(
-        self, asks: Mapping[int, Ask], serving: Serving, turns: range
-    ) -> dict[int, Answer | Exception]:
-        """Chooses for each request, and again for those that were overtaken."""
-        found: dict[int, Answer | Exception] = {}
-        for turn in turns:
-            found |= self._round(asks, serving, is_first=turn == 0)
-            asks = _refused(asks, found)
+    def _rounds(self, asks: Mapping[int, Ask], serving: Serving) -> dict[int, Answer | Exception]:
+        """Chooses for each request and stores; what the log leaves open chooses again.
+
+        It leaves open what comes after many of this call that found something else to choose from
+        than they had chosen from. As it stores those many each time, this comes to an end.
+        """
+        found = self._round(asks, serving, is_first=True)
+        while asks := _refused(asks, found):
+            found |= self._round(asks, serving, is_first=False)
         return found
 
     def _round(
         self, asks: Mapping[int, Ask], serving: Serving, *, is_first: bool
     ) -> dict[int, Answer | Exception]:
-        """Chooses for each request and stores what may be; Overtaken ones have to choose again."""
-        drafts = {
-            index: self._draft(ask, serving, is_first=is_first) for index, ask in asks.items()
-        }
+        drafts = {index: self._draft(ask, serving) for index, ask in asks.items()}
         found: dict[int, Answer | Exception] = {
             index: one for index, one in drafts.items() if isinstance(one, Exception)
         }
@@ -147,9 +137,9 @@ class Engine:
             found[index] = _settled(made[index], stored)
         return found
 
-    def _draft(self, ask: Ask, serving: Serving, *, is_first: bool) -> Draft | Exception:
+    def _draft(self, ask: Ask, serving: Serving) -> Draft | Exception:
         try:
-            return self._drafter.draft(ask, serving, is_first=is_first)
+            return self._drafter.draft(ask, serving)
         except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
             return error
 
@@ -221,7 +211,7 @@ class Engine:
 
 
 def _refused(asks: Mapping[int, Ask], found: Mapping[int, Answer | Exception]) -> dict[int, Ask]:
-    """The requests that were overtaken."""
+    """The requests that have to choose again."""
     return {index: ask for index, ask in asks.items() if isinstance(found[index], Overtaken)}
 
 

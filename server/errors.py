@@ -31,7 +31,6 @@ from policy.errors import (
 from sendwise.v1.error_reason_pb2 import ErrorReason
 from server.refusals import (
     BatchSizeError,
-    ContendedError,
     RequestReusedError,
     TokenRequiredError,
     TooManyStreamsError,
@@ -137,13 +136,6 @@ def _(error: Exception) -> Status:
 def _(error: RolloutChangedError) -> Status:
     metadata = {"expected": str(error.expected), "actual": str(error.actual)}
     reason = ErrorReason.ERROR_REASON_ROLLOUT_CHANGED
-    return _status(StatusCode.ABORTED, reason, str(error), metadata)
-
-
-@status_of.register
-def _(error: ContendedError) -> Status:
-    metadata = {"rounds": str(error.rounds)}
-    reason = ErrorReason.ERROR_REASON_CONTENDED
     return _status(StatusCode.ABORTED, reason, str(error), metadata)
 
 

@@ -26,17 +26,6 @@ class RequestReusedError(RefusalError):
         )
 
 
-class ContendedError(RefusalError):
-    """Others used up the subject's contacts or a budget as often as a request chose."""
-
-    def __init__(self, rounds: int) -> None:
-        self.rounds = rounds
-        super().__init__(
-            f"{rounds} choices were overtaken by other decisions for the same subject or budget; "
-            "nothing was stored, try again"
-        )
-
-
 class BatchSizeError(RefusalError):
     """A batch is empty or too large."""
 

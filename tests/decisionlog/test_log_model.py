@@ -107,11 +107,25 @@ proposals = st.builds(
     request_keys,
     st.none() | st.tuples(st.sampled_from(["push", "email"]), st.integers(1, 2)),
 )
+
+
+def instead(proposed: Proposal) -> Proposal:
+    """Return what takes the place of a proposal: nothing is sent."""
+    return Proposal(replace(proposed.decision, arm=3), proposed.request_key)
+
+
 limited_proposals = st.builds(
-    lambda proposed, limits, audit: replace(proposed, admit=limits, audit=audit),
+    lambda proposed, limits, audit, is_made_again: replace(
+        proposed,
+        admit=limits,
+        audit=audit,
+        budgets=BUDGETS,
+        again=(lambda *_: instead(proposed)) if is_made_again else None,
+    ),
     proposals,
     st.none() | st.builds(Limits, st.integers(0, 2), st.integers(1, 2)),
     st.sampled_from([(), ("cap",)]),
+    st.booleans(),
 )
 deliveries = st.builds(
     lambda number, name, status, occurred, received: replace(
@@ -189,7 +203,9 @@ class Reference:
             if decision.decision_id < min(tombs.get(decision.subject, b""), self.erased_before):
                 return SubjectErased
             if not self._reserve(proposed):
-                return ContactRefused
+                if proposed.again is None:
+                    return ContactRefused
+                return self.record(instead(proposed), tombs)
         self.decisions[decision.decision_id] = decision
         if request is not None:
             self.requests[request] = decision
@@ -197,9 +213,8 @@ class Reference:
 
     def _reserve(self, proposed: Proposal) -> bool:
         decision_id, subject = proposed.decision.decision_id, proposed.decision.subject
-        slots = () if proposed.contact is None else proposed.contact.slots
         spent = self.spent()
-        asked = {(kind, name, day): spent[kind, name, day] for kind, name, day, _ in slots}
+        asked = {budget: spent[budget] for budget in proposed.budgets}
         if proposed.admit is not None and not proposed.admit(self.standing(subject), asked):
             return False
         if proposed.contact is not None:

@@ -28,6 +28,7 @@ from decisionlog import (
     Standing,
 )
 from decisionlog.contacts import HOURS
+from decisionlog.operations import AGAIN_MAX
 from decisionlog.store import Store
 from decisionlog.tables import ADDED_LATER, Table, budget_key
 from tests.decisionlog.recount import reservations
@@ -82,8 +83,9 @@ def counted(number: int) -> Contact:
 
 
 def proposal(number: int, **options: object) -> Proposal:
-    """Return a decision with its contact."""
-    return Proposal(decision(number), contact=contact(number), **options)  # type: ignore[arg-type]
+    """Return a decision with its contact, which asks for the budgets that it is charged to."""
+    given = {"contact": contact(number), "budgets": (OFFER, CHANNEL), **options}
+    return Proposal(decision(number), **given)  # type: ignore[arg-type]
 
 
 def report(number: int, status: DeliveryStatus, at_ms: int = 1) -> Delivery:
@@ -189,6 +191,66 @@ def test_a_failing_admission_fails_its_own_proposal_only(log: DecisionLog) -> No
     assert isinstance(failed.__cause__, ZeroDivisionError)
     assert log.decision(decision_id(2)) is None
     assert log.standing(SUBJECT).contacts == (counted(1), counted(3))
+
+
+def unsent(number: int) -> Decision:
+    """Return a decision with the same id that sends nothing."""
+    return replace(decision(number), no_send_reason=2, stages=())
+
+
+def test_what_is_not_admitted_is_made_again_from_what_is_true(log: DecisionLog) -> None:
+    """It is told what those before it reserved, and what it makes takes the refused one's place."""
+    told: list[tuple[Standing, Spent]] = []
+
+    def again(standing: Standing, spent: Spent) -> Proposal:
+        told.append((standing, spent))
+        return Proposal(unsent(2), REQUEST, audit=("cap",))
+
+    offered = [proposal(1), proposal(2, request_key=REQUEST, admit=AtMost(1), again=again)]
+    assert log.record(offered) == [decision(1), unsent(2)]
+    assert told == [(Standing((counted(1),)), {OFFER: at_14(1), CHANNEL: at_14(1)})]
+    assert log.find_request(REQUEST) == log.decision(decision_id(2)) == unsent(2)
+    assert log.standing(SUBJECT).contacts == (counted(1),)
+    assert [entry.bypassed for entry in log.audit_trail()] == [("cap",)]
+
+
+def test_what_is_made_again_needs_no_leave(log: DecisionLog) -> None:
+    """It was made from what is true: nobody is asked once more, whatever the answer would be."""
+    cap = AtMost(0)
+    offered = proposal(1, admit=cap, again=lambda *_: proposal(1, admit=cap))
+    assert log.record([offered]) == [decision(1)]
+    assert len(cap.told) == 1
+
+
+def test_few_of_a_call_are_made_again(log: DecisionLog) -> None:
+    """The rest are refused, for their making would keep all others from writing."""
+    offered = [
+        proposal(number, admit=AtMost(0), again=lambda *_, number=number: proposal(number))
+        for number in range(AGAIN_MAX + 2)
+    ]
+    results = log.record(offered)
+    assert results[:AGAIN_MAX] == [decision(number) for number in range(AGAIN_MAX)]
+    assert [type(each) for each in results[AGAIN_MAX:]] == [ContactRefused] * 2
+
+
+def test_a_failing_second_choice_fails_its_own_proposal_only(log: DecisionLog) -> None:
+    """What `again` raises, or makes that has no stored form, is told; the batch goes on."""
+
+    def again(_: Standing, __: Spent) -> Proposal:
+        raise ZeroDivisionError("a rule of nothing")
+
+    failed, invalid, after = log.record(
+        [
+            proposal(1, admit=AtMost(0), again=again),
+            proposal(2, admit=AtMost(0), again=lambda *_: proposal(2, contact=contact(3))),
+            proposal(4),
+        ]
+    )
+    assert isinstance(failed, AdmissionFailed)
+    assert isinstance(failed.__cause__, ZeroDivisionError)
+    assert isinstance(invalid, InvalidRecord)
+    assert after == decision(4)
+    assert log.counts().decisions == 1
 
 
 def test_a_repeated_request_asks_nobody(log: DecisionLog) -> None:

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import eligible_tree
-from policy.admission import Message, is_still_allowed
 from policy.catalog import NO_SEND, Catalog, parse_catalog
 from policy.eligibility import Reason, Suppression, eligibility, is_no_send
 from policy.request import Request
@@ -123,19 +122,17 @@ def test_what_was_bypassed_is_what_would_have_forbidden_it(case: Case) -> None:
                 )
 
 
-@given(cases())
-def test_what_was_chosen_is_still_allowed_while_nothing_changed(case: Case) -> None:
-    """The check at the time of storing agrees with the tree, message by message."""
+@given(cases(), st.data())
+def test_what_holds_gives_the_same_tree(case: Case, data: st.DataObject) -> None:
+    """An eligible set holds while nothing changed, and never where another one would be found."""
     request, catalog, standing, spent = case
-    situation = eligibility(request, catalog, standing, spent).situation
-    without = eligibility(request, catalog).situation
-    tree = plain(*case)
-    for node in without.tree[: len(without.tree) - (NO_SEND in {node[0] for node in without.tree})]:
-        for channel, windows in node.channels:
-            for window in bits(windows):
-                message = Message(node.offer, channel, situation.grid.send_time_ms(window))
-                allowed = window in tree.get(node.offer, {}).get(channel, ())
-                assert is_still_allowed(request, catalog, message, standing, spent) == allowed
+    found = eligibility(*case)
+    assert found.holds(standing, spent)
+    later = data.draw(standings(request.now_ms)), data.draw(spendings(catalog, request.now_ms))
+    if found.holds(*later):
+        again = eligibility(request, catalog, *later)
+        assert again.situation.tree == found.situation.tree
+        assert again.checks == found.checks
 
 
 @given(cases())

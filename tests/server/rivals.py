@@ -21,8 +21,10 @@ from tests.shop import START_MS
 class Rival:
     """A log in which somebody else is always faster: what is proposed is taken just before."""
 
-    def __init__(self, log: DecisionLog) -> None:
+    def __init__(self, log: DecisionLog, *, everybody: bool = False) -> None:
+        """Rivals for messages; with `everybody` also for those who are to get none."""
         self._log = log
+        self._everybody = everybody
         self._ids = DecisionIds(lambda: START_MS)
         self.rounds = 0
 
@@ -30,14 +32,15 @@ class Rival:
         return getattr(self._log, name)
 
     def record(self, proposals: Sequence[Proposal]) -> list[Decision | DecisionLogError]:
-        """Stores the same contacts for decisions of the rival's own first."""
+        """Stores contacts of the same customers for decisions of the rival's own first."""
         self.rounds += 1
-        self._log.record([self._overtaking(one) for one in proposals if one.contact])
+        asked = [one for one in proposals if one.contact or self._everybody]
+        self._log.record([self._overtaking(one) for one in asked])
         return self._log.record(proposals)
 
     def _overtaking(self, proposal: Proposal) -> Proposal:
-        decision_id, contact = self._ids.new(), proposal.contact
-        assert isinstance(contact, Contact)
+        decision_id = self._ids.new()
+        contact = proposal.contact or Contact(decision_id, "loyal", "email", START_MS)
         decision = replace(proposal.decision, decision_id=decision_id)
         return Proposal(decision, contact=replace(contact, decision_id=decision_id))
 

@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 
+from decisionlog.operations import AGAIN_MAX
 from policy.choice import choose
 from policy.policies import FloatArray
 from policy.request import Request
@@ -420,36 +421,63 @@ def test_a_catalog_without_rules_reserves_nothing(service: Service) -> None:
 
 
 def test_a_choice_that_was_overtaken_is_made_again(tmp_path: Path) -> None:
-    """Each time the chosen window is taken the next choice goes without it, until none is left."""
+    """Whoever loses the chosen window to somebody else chooses from the rest, exactly."""
     with shop(tmp_path, "[contacts]\nminimum_gap_hours = 0.25", windows=4) as service:
         rival = Rival(service.log)
         meet(service, rival)
-        assert not is_sent(service.decide())
-        assert rival.rounds == 5
+        answers = [service.decide() for _ in range(3)]
+        assert [is_sent(answer) for answer in answers] == [True, True, False]
+        assert rival.rounds == 3
         contacts = service.log.standing(KEYS.pseudonym("alice")).contacts
         assert len({one.send_time_ms for one in contacts}) == 4
+        assert [service.record(one.decision_id).tree for one in answers[2:]] == [()]
+        assert_exact(service, answers)
 
 
-def test_whoever_is_overtaken_too_often_may_try_again(tmp_path: Path) -> None:
-    """With more windows than rounds it is an error that says so, and nothing is stored."""
-    with shop(tmp_path, "[contacts]\nminimum_gap_hours = 0.25", windows=24) as service:
+def test_an_overtaken_request_draws_what_its_id_says(tmp_path: Path) -> None:
+    """Its decision has the random bits of the request's id, as if nobody had been faster."""
+    with shop(tmp_path, "[contacts]\nminimum_gap_hours = 0.25", windows=4) as service:
         meet(service, Rival(service.log))
-        found = refused(lambda: service.decide(request_id="one"))
-        assert (found.code, found.reason) == (grpc.StatusCode.ABORTED, "CONTENDED")
-        assert found.metadata == {"rounds": "8"}
-        meet(service, service.log)
-        assert is_sent(service.decide(request_id="one"))
+        answer = service.decide(request_id="one")
+        bits = int.from_bytes(service.record(answer.decision_id).decision_id[8:], "big")
+        assert bits & (1 << 62) - 1 == KEYS.request_entropy("one")
+        assert service.decide(request_id="one").decision_id == answer.decision_id
+
+
+def test_whoever_is_always_overtaken_is_answered_all_the_same(tmp_path: Path) -> None:
+    """A batch larger than what is chosen again at a time, each time overtaken: all get a choice."""
+    with shop(tmp_path, "[contacts]\nminimum_gap_hours = 0.25", windows=168) as service:
+        rival = Rival(service.log)
+        meet(service, rival)
+        batch = decision_api.BatchDecideRequest(requests=[request()] * 3 * AGAIN_MAX)
+        answers = [one.response for one in service.decisions.BatchDecide(batch).results]
+        assert rival.rounds > 1
+        sent = [answer.send.send_time.ToMilliseconds() for answer in answers if is_sent(answer)]
+        assert len(set(sent)) == len(sent) > AGAIN_MAX
+        assert len({answer.decision_id for answer in answers}) == 3 * AGAIN_MAX
+        assert_exact(service, answers)
+
+
+def test_a_no_send_that_was_drawn_is_made_again_as_well(tmp_path: Path) -> None:
+    """Were only messages looked at again, to draw them would be less likely than is logged."""
+    with shop(tmp_path, f"{CAP}[no_send]\n") as service:
+        meet(service, Rival(service.log, everybody=True))
+        answers = [service.decide(f"s{turn}") for turn in range(40)]
+        for answer in answers:
+            assert answer.no_send.reason == common.NO_SEND_REASON_CHOSEN
+            assert service.record(answer.decision_id).stages[0].pmf == (1.0,)
 
 
 def test_what_was_stored_in_an_earlier_round_is_answered(tmp_path: Path) -> None:
-    """Of a batch one was overtaken and meets a full log; the other is on disk and is answered."""
+    """Where the log has no room for the last of a batch, the others are on disk and answered."""
     with shop(tmp_path, "[contacts]\nminimum_gap_hours = 1") as service:
         meet(service, Filling(service.log))
-        asked = [request("alice"), request("bob", eligible_offers=["loyal"], granted_consents=[])]
-        batch = decision_api.BatchDecideRequest(requests=asked)
-        overtaken, stored = service.decisions.BatchDecide(batch).results
-        assert refusal_of(overtaken.error).reason == "LOG_FULL"
-        assert service.record(stored.response.decision_id).no_send_reason
+        batch = decision_api.BatchDecideRequest(requests=[request()] * (AGAIN_MAX + 3))
+        results = service.decisions.BatchDecide(batch).results
+        for one in results[:AGAIN_MAX]:
+            assert service.record(one.response.decision_id).no_send_reason
+        reasons = {refusal_of(one.error).reason for one in results[AGAIN_MAX:]}
+        assert reasons == {"LOG_FULL"}
 
 
 def test_every_arm_keeps_to_the_rules(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from sendwise.v1.error_reason_pb2 import ErrorReason
 from server.errors import TEXT_BYTES_MAX, status_of
 from server.refusals import RequestReusedError
 from server.serving import Serving
-from tests.server.rivals import Rival, meet
 from tests.server.service import (
     Refusal,
     Service,
@@ -32,7 +31,6 @@ from tests.server.service import (
     reward,
     running,
 )
-from tests.shop import CATALOG
 
 UNKNOWN = "0199a1b2-c3d4-7e5f-8123-456789abcdef"
 PRIVATE = "alice's plan is gold"
@@ -118,15 +116,6 @@ def empty_batch(service: Service) -> object:
     return service.decisions.BatchDecide(decision_api.BatchDecideRequest())
 
 
-def lose_every_race(service: Service) -> object:
-    """Somebody else takes what is chosen, round after round."""
-    rules = "[contacts]\nminimum_gap_hours = 0.25\n"
-    service.releases.publish(f"{CATALOG.replace('windows = 6', 'windows = 168')}{rules}")
-    service.current.refresh()
-    meet(service, Rival(service.log))
-    return service.decide(eligible_offers=["spring"])
-
-
 PROVOKED: dict[str, tuple[grpc.StatusCode, Callable[[Service], object]]] = {
     "INVALID_FIELD": (grpc.StatusCode.INVALID_ARGUMENT, lambda s: s.decide("")),
     "UNKNOWN_TIME_ZONE": (grpc.StatusCode.INVALID_ARGUMENT, lambda s: s.decide(time_zone="Mars")),
@@ -153,7 +142,6 @@ PROVOKED: dict[str, tuple[grpc.StatusCode, Callable[[Service], object]]] = {
     "LOG_UNAVAILABLE": (grpc.StatusCode.UNAVAILABLE, lose_log),
     "TOO_MANY_STREAMS": (grpc.StatusCode.RESOURCE_EXHAUSTED, open_streams),
     "INTERNAL": (grpc.StatusCode.INTERNAL, fail),
-    "CONTENDED": (grpc.StatusCode.ABORTED, lose_every_race),
 }
 
 

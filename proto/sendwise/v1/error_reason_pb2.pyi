@@ -120,13 +120,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         reason: "TOO_MANY_STREAMS"
         metadata: { "maximum": "32" }
     """
-    ERROR_REASON_CONTENDED: _ErrorReason.ValueType  # 17
-    """Other decisions for the same subject or budget were faster, as often as this request chose
-    again; nothing was stored. Try again, with the same ids. Code: ABORTED.
-
-        reason: "CONTENDED"
-        metadata: { "rounds": "8" }
-    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The `reason` of the `google.rpc.ErrorInfo` that every error of Sendwise carries, in the domain
@@ -134,7 +127,7 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     Texts are for people and may change; reasons, codes and metadata keys do not.
 
     Whether to try again: after UNAVAILABLE and RESOURCE_EXHAUSTED yes, later, with the same ids;
-    after CONTENDED yes, at once; after everything else only when the request or the system has been changed.
+    after everything else only when the request or the system has been changed.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -234,12 +227,5 @@ Code: RESOURCE_EXHAUSTED.
 
     reason: "TOO_MANY_STREAMS"
     metadata: { "maximum": "32" }
-"""
-ERROR_REASON_CONTENDED: ErrorReason.ValueType  # 17
-"""Other decisions for the same subject or budget were faster, as often as this request chose
-again; nothing was stored. Try again, with the same ids. Code: ABORTED.
-
-    reason: "CONTENDED"
-    metadata: { "rounds": "8" }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
