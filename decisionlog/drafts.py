@@ -39,7 +39,7 @@ class Target(Lookup, Protocol):
 
 
 class Draft:
-    """Reads through to the transaction, sees its own writes, writes nothing until `write`.
+    """Reads each row once, sees its own writes, writes nothing until `write`.
 
     So a batch whose operations did not all succeed has written nothing; and the rows of a whole
     batch reach each table at once. What is tallied is summed over the batch, so that a counter is
@@ -72,7 +72,9 @@ class Draft:
         if key in rows:
             return rows[key]
         read = self._read[table]
-        return read[key] if key in read else self._transaction.get(table, key)
+        if key not in read:
+            read[key] = self._transaction.get(table, key)
+        return read[key]
 
     def prepare(self, table: Table, keys: Sequence[bytes]) -> None:
         """Read values ahead that `get` will be asked for: at once, they take half the time."""

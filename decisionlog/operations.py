@@ -45,7 +45,8 @@ from decisionlog.tables import Counter, Table, report_key
 from decisionlog.tombstones import decode_tombstone
 
 AGAIN_MAX: Final = 16
-"""So many decisions of a call are made again in the transaction, while nobody else can write."""
+"""So many decisions of a call are made again in the transaction, while nobody else can write; of
+those that come after, all that ask for leave are refused."""
 
 _Report = TypeVar("_Report", Delivery, Reward)
 
@@ -101,18 +102,19 @@ class RecordDecisions:
 
     def __call__(self, draft: Draft) -> list[Decision | DecisionLogError]:
         """Return for each the decision in force, or why there is none."""
-        found: list[Decision | DecisionLogError] = []
-        made_again = 0
-        for new in self.news:
-            one = _record(draft, new)
-            if isinstance(one, ContactRefused) and made_again < AGAIN_MAX:
-                one = _record_again(draft, new, one)
-                made_again += 1
-            found.append(one)
-        return found
+        call = _Call()
+        return [_record(draft, new, call) for new in self.news]
 
 
-def _record(draft: Draft, new: NewDecision | InvalidRecord) -> Decision | DecisionLogError:
+@dataclass(slots=True)
+class _Call:
+    left: int = AGAIN_MAX
+    """So many of its decisions may still be made again; below 0 it is over for all that ask."""
+
+
+def _record(
+    draft: Draft, new: NewDecision | InvalidRecord, call: _Call
+) -> Decision | DecisionLogError:
     if isinstance(new, InvalidRecord):
         return new
     try:
@@ -122,18 +124,26 @@ def _record(draft: Draft, new: NewDecision | InvalidRecord) -> Decision | Decisi
             earlier = found and _earlier(draft, new, request_key, found)
             if earlier:
                 return earlier
+        if call.left < 0 and new.proposal.admit is not None:
+            return ContactRefused(new.decision.decision_id)
         return _store_decision(draft, new)
+    except ContactRefused as refused:
+        return _record_again(draft, new.proposal, call) or refused
     except DecisionLogError as error:
         return error
 
 
 def _record_again(
-    draft: Draft, new: NewDecision | InvalidRecord, refused: ContactRefused
-) -> Decision | DecisionLogError:
-    if isinstance(new, InvalidRecord) or new.proposal.again is None:
-        return refused
+    draft: Draft, refused: Proposal, call: _Call
+) -> Decision | DecisionLogError | None:
+    """Store what takes the place of a refused proposal; None if nothing does."""
+    if refused.again is None:
+        return None
+    call.left -= 1
+    if call.left < 0:
+        return None
     try:
-        return _record(draft, new_decision(proposed_again(draft, new.proposal, new.proposal.again)))
+        return _record(draft, new_decision(proposed_again(draft, refused, refused.again)), call)
     except DecisionLogError as error:
         return error
 

@@ -62,19 +62,21 @@ def budget_bars(catalog: Catalog, spent: Spent) -> Iterator[Bar]:
             continue
         zone_name = catalog.send_times.time_zone
         start_ms, next_ms = (day_start_ms(zone_name, number) for number in (day, day + 1))
-        full = _full_ms(budget, messages, next_ms - start_ms)
+        full = _full_ms(budget.per_day, budget.pacing, messages, next_ms - start_ms)
         if full:
             scope = frozenset((name,))
             offers, channels = (scope, None) if kind == OFFER else (None, scope)
             yield Bar(Reason.BUDGET_SPENT, start_ms, start_ms + full, offers, channels)
 
 
-def _full_ms(budget: Budget, messages: tuple[int, ...], day_ms: int) -> int:
+# Of many budgets few change from one choice to the next.
+@lru_cache(maxsize=16_384)
+def _full_ms(per_day: int, pacing: str, messages: tuple[int, ...], day_ms: int) -> int:
     """For how much of a day, from its start, one message more would be one too many.
 
     A message of an hour is also one of those up to each later hour: it needs room in all of them.
     """
-    running, allowed = list(accumulate(messages)), _allowed(budget.per_day, budget.pacing, day_ms)
+    running, allowed = list(accumulate(messages)), _allowed(per_day, pacing, day_ms)
     if running[-1] < allowed[0]:
         return 0  # the first hour alone would have room for all of them
     full = (slot for slot in reversed(range(SLOTS)) if running[slot] >= allowed[slot])

@@ -1,6 +1,7 @@
 """Applies every rule to a request: the eligible tree, and why the rest is not in it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from policy.catalog import NO_SEND, Catalog
 from policy.contact_rules import contact_bars
@@ -8,9 +9,9 @@ from policy.eligible_tree import eligible_tree
 from policy.history import with_history
 from policy.reasons import Reason, Suppression
 from policy.request import Request
-from policy.situation import PlainTree, Situation
+from policy.situation import Grid, PlainTree, Situation
 from policy.standing import NO_STANDING, NOTHING_SPENT, Spent, Standing
-from policy.steps import Checks, barred_windows
+from policy.steps import Barred, Checks, barred_windows
 from policy.suppressions import bypassed, suppressions
 
 __all__ = ["Eligibility", "Reason", "Suppression", "eligibility", "is_no_send"]
@@ -23,6 +24,10 @@ class Eligibility:
     situation: Situation
     checks: Checks
     """What the rules depended on."""
+    standing: Standing
+    """What was true of the subject."""
+    spent: Spent
+    """What was true of budgets."""
 
     @property
     def suppressions(self) -> tuple[Suppression, ...]:
@@ -36,9 +41,14 @@ class Eligibility:
             standing: what is true of the subject now.
             spent: what is true now of the budgets that `policy.budgets.budget_keys` names.
         """
+        changed = [key for key, messages in spent.items() if messages != self.spent.get(key)]
+        if standing == self.standing and not changed:
+            return True
+        then = {key: self.spent[key] for key in changed if key in self.spent}
+        now = {key: spent[key] for key in changed}
         checks = self.checks
-        bars = contact_bars(checks.catalog, checks.request.now_ms, standing, spent)
-        return barred_windows(bars, checks.windows) == checks.barred
+        barred = partial(_barred, checks.request, checks.catalog, checks.windows)
+        return barred(self.standing, then) == barred(standing, now)
 
     def bypassed(self, offer: str, channel: str, window: int) -> tuple[Reason, ...]:
         """The rules that forbid an eligible message, were the request not critical."""
@@ -60,12 +70,17 @@ def eligibility(
         spent: messages of the budgets that `policy.budgets.budget_keys` names.
     """
     windows = request.windows(catalog)
-    bars = contact_bars(catalog, request.now_ms, standing, spent)
-    checks = Checks(request, catalog, windows, barred_windows(bars, windows))
+    checks = Checks(request, catalog, windows, _barred(request, catalog, windows, standing, spent))
     features = with_history(request.features, catalog, standing, request.now_ms)
     tree = eligible_tree(checks)
     situation = Situation(catalog, features, request.offer_features, windows, tree)
-    return Eligibility(situation, checks)
+    return Eligibility(situation, checks, standing, spent)
+
+
+def _barred(
+    request: Request, catalog: Catalog, windows: Grid, standing: Standing, spent: Spent
+) -> tuple[Barred, ...]:
+    return barred_windows(contact_bars(catalog, request.now_ms, standing, spent), windows)
 
 
 def is_no_send(tree: PlainTree, offer: int) -> bool:

@@ -12,12 +12,13 @@ from policy.contact_rules import keeps_contacts
 from policy.eligibility import Eligibility, eligibility
 from policy.request import Request
 from policy.standing import NOTHING_SPENT, reads_standing
+from server.present import Present
 
 
 def eligible_now(
-    log: DecisionLog, subject: bytes, request: Request, catalog: Catalog
+    present: Present, subject: bytes, request: Request, catalog: Catalog
 ) -> Eligibility:
-    """What a subject may get, by all that the log holds of it and of the budgets.
+    """What a subject may get, by all that counts for it and of the budgets.
 
     Raises:
         DecisionLogError: if the log cannot be read.
@@ -25,7 +26,7 @@ def eligible_now(
     if not keeps_contacts(catalog):
         return eligibility(request, catalog)
     budgets = budget_keys(catalog, request.windows(catalog))
-    return eligibility(request, catalog, *log.standing_and_spent(subject, budgets))
+    return eligibility(request, catalog, *present.of(subject, budgets))
 
 
 def eligible_then(
@@ -75,7 +76,7 @@ def proposal_of(
     catalog, grid = found.situation.catalog, found.situation.grid
     sends = not decision.no_send_reason
     audit = _bypassed(decision, found) if sends else ()
-    if not keeps_contacts(catalog) or not decision.stages:
+    if not keeps_contacts(catalog):
         return Proposal(decision, request_key, audit=audit)
     return Proposal(
         decision,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from decisionlog import (
     Decision,
     DecisionIds,
-    DecisionLog,
     Grid,
     Keys,
     NoSendReason,
@@ -23,6 +22,7 @@ from policy.situation import Situation
 from policy.standing import Spent, Standing
 from server.asks import Ask
 from server.contacts import eligible_now, proposal_of
+from server.present import Present
 from server.serving import Serving
 
 NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
@@ -80,17 +80,17 @@ class Draft:
 class Drafter:
     """Makes drafts from what is true now."""
 
-    def __init__(self, log: DecisionLog, keys: Keys, ids: DecisionIds) -> None:
-        self._log = log
+    def __init__(self, keys: Keys, ids: DecisionIds) -> None:
         self._keys = keys
         self._ids = ids
 
-    def draft(self, ask: Ask, serving: Serving) -> Draft:
+    def draft(self, ask: Ask, serving: Serving, present: Present) -> Draft:
         """Chooses; a request with an id draws the same however often it comes.
 
         Args:
             ask: what is asked.
             serving: what is in force.
+            present: what counts; the draft's own reservation is added.
 
         Raises:
             RequestError: if the catalog in force cannot answer the request.
@@ -104,7 +104,9 @@ class Drafter:
         subject = self._keys.pseudonym(ask.subject_id)
         key = self.request_key(ask)
         case = Case(decision_id, subject, ask, request, key, serving, dropped)
-        return Draft(case, eligible_now(self._log, subject, request, serving.catalog))
+        draft = Draft(case, eligible_now(present, subject, request, serving.catalog))
+        present.reserve(draft.proposal)
+        return draft
 
     def request_key(self, ask: Ask) -> bytes | None:
         """What the log knows a request by; None if it has no id."""

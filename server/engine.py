@@ -33,6 +33,7 @@ from policy.standing import listened
 from server.asks import Answer, Ask
 from server.contacts import eligible_then
 from server.drafts import Draft, Drafter
+from server.present import Present
 from server.refusals import RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
@@ -54,7 +55,7 @@ class Engine:
         serving: Callable[[], Serving],
     ) -> None:
         self._log = log
-        self._drafter = Drafter(log, keys, ids)
+        self._drafter = Drafter(keys, ids)
         self._registry = registry
         self._serving = serving
         # Loading a chain takes a while, and decisions to be explained come from few of them.
@@ -117,8 +118,8 @@ class Engine:
     def _rounds(self, asks: Mapping[int, Ask], serving: Serving) -> dict[int, Answer | Exception]:
         """Chooses for each request and stores; what the log leaves open chooses again.
 
-        It leaves open what comes after many of this call that found something else to choose from
-        than they had chosen from. As it stores those many each time, this comes to an end.
+        It leaves the rest of a call open after many that others' decisions had overtaken. As it
+        stores those many each time, this comes to an end.
         """
         found = self._round(asks, serving, is_first=True)
         while asks := _refused(asks, found):
@@ -128,7 +129,8 @@ class Engine:
     def _round(
         self, asks: Mapping[int, Ask], serving: Serving, *, is_first: bool
     ) -> dict[int, Answer | Exception]:
-        drafts = {index: self._draft(ask, serving) for index, ask in asks.items()}
+        present = Present(self._log)
+        drafts = {index: self._draft(ask, serving, present) for index, ask in asks.items()}
         found: dict[int, Answer | Exception] = {
             index: one for index, one in drafts.items() if isinstance(one, Exception)
         }
@@ -137,9 +139,9 @@ class Engine:
             found[index] = _settled(made[index], stored)
         return found
 
-    def _draft(self, ask: Ask, serving: Serving) -> Draft | Exception:
+    def _draft(self, ask: Ask, serving: Serving, present: Present) -> Draft | Exception:
         try:
-            return self._drafter.draft(ask, serving)
+            return self._drafter.draft(ask, serving, present)
         except Exception as error:  # noqa: BLE001 - the caller says it; the others go on
             return error
 

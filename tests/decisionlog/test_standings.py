@@ -223,14 +223,18 @@ def test_what_is_made_again_needs_no_leave(log: DecisionLog) -> None:
 
 
 def test_few_of_a_call_are_made_again(log: DecisionLog) -> None:
-    """The rest are refused, for their making would keep all others from writing."""
+    """The rest that ask are refused unasked: what was chosen after what is open has to wait too."""
+    admitted = AtMost(64)
     offered = [
         proposal(number, admit=AtMost(0), again=lambda *_, number=number: proposal(number))
-        for number in range(AGAIN_MAX + 2)
+        for number in range(AGAIN_MAX + 1)
     ]
+    offered += [proposal(100, admit=admitted), proposal(101)]
     results = log.record(offered)
     assert results[:AGAIN_MAX] == [decision(number) for number in range(AGAIN_MAX)]
-    assert [type(each) for each in results[AGAIN_MAX:]] == [ContactRefused] * 2
+    assert [type(each) for each in results[AGAIN_MAX:-1]] == [ContactRefused] * 2
+    assert results[-1] == decision(101)
+    assert admitted.told == []
 
 
 def test_a_failing_second_choice_fails_its_own_proposal_only(log: DecisionLog) -> None:

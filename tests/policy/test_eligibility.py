@@ -122,6 +122,7 @@ def test_what_was_bypassed_is_what_would_have_forbidden_it(case: Case) -> None:
                 )
 
 
+@settings(max_examples=50)
 @given(cases(), st.data())
 def test_what_holds_gives_the_same_tree(case: Case, data: st.DataObject) -> None:
     """An eligible set holds while nothing changed, and never where another one would be found."""
@@ -132,7 +133,7 @@ def test_what_holds_gives_the_same_tree(case: Case, data: st.DataObject) -> None
     if found.holds(*later):
         again = eligibility(request, catalog, *later)
         assert again.situation.tree == found.situation.tree
-        assert again.checks == found.checks
+        assert set(again.checks.barred) == set(found.checks.barred)
 
 
 @given(cases())

@@ -48,7 +48,6 @@ class Rival:
 def meet(service: Service, rival: object) -> None:
     """Puts something else in the place of the engine's log."""
     service.engine._log = rival  # type: ignore[assignment]
-    service.engine._drafter._log = rival  # type: ignore[assignment]
 
 
 class Erasing:

@@ -472,7 +472,8 @@ def test_what_was_stored_in_an_earlier_round_is_answered(tmp_path: Path) -> None
     """Where the log has no room for the last of a batch, the others are on disk and answered."""
     with shop(tmp_path, "[contacts]\nminimum_gap_hours = 1") as service:
         meet(service, Filling(service.log))
-        batch = decision_api.BatchDecideRequest(requests=[request()] * (AGAIN_MAX + 3))
+        asked = [request(f"s{number}") for number in range(AGAIN_MAX + 3)]
+        batch = decision_api.BatchDecideRequest(requests=asked)
         results = service.decisions.BatchDecide(batch).results
         for one in results[:AGAIN_MAX]:
             assert service.record(one.response.decision_id).no_send_reason
