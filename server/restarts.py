@@ -8,7 +8,7 @@ class RestartRule:
     """Exponential back-off while a worker keeps dying young."""
 
     early_seconds: float = 5.0
-    """A worker that dies younger than this died early."""
+    """A worker that dies younger than this, or before it was ready, died early."""
     early_deaths_max: int = 5
     """So many early deaths in a row, and it is given up."""
     first_delay_seconds: float = 0.1
@@ -25,16 +25,17 @@ class Restarts:
     early_deaths: int = 0
     """Early deaths in a row."""
 
-    def died(self, lived_seconds: float) -> float | None:
+    def died(self, lived_seconds: float, *, was_ready: bool) -> float | None:
         """Takes note of a death.
 
         Args:
             lived_seconds: Time from the start of the process to its end.
+            was_ready: Whether it ever served: one that did not died early, however long it took.
 
         Returns:
             Seconds to wait before the next start; None if it is to be given up.
         """
-        if lived_seconds >= self.rule.early_seconds:
+        if was_ready and lived_seconds >= self.rule.early_seconds:
             self.early_deaths = 0
             return 0.0
         self.early_deaths += 1

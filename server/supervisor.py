@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 class Limits:
     """How patient the supervisor is."""
 
-    start_seconds_max: float = 60.0
-    """A worker that is not ready by then is taken for stuck."""
+    start_seconds_max: float = 180.0
+    """A worker that is not ready by then is taken for stuck. To compile what is not kept yet takes
+    some twenty seconds, and a minute or more where others use the machine."""
     margin_seconds: float = 3.0
     """What a worker gets beyond its grace time: to commit, close the log and leave."""
     restart_rule: RestartRule = field(default_factory=RestartRule)
@@ -202,7 +203,8 @@ class Supervisor:
         Raises:
             WorkerFailedError: if it is not.
         """
-        delay_seconds = slot.restarts.died(self._clock() - process.started_at)
+        lived_seconds = self._clock() - process.started_at
+        delay_seconds = slot.restarts.died(lived_seconds, was_ready=process.is_ready)
         deaths = slot.restarts.early_deaths
         if process.exit_code() == os.EX_CONFIG:  # starting again would not help
             raise WorkerFailedError(slot.index, max(deaths, 1), process.ending())
