@@ -111,6 +111,11 @@ class _Call:
     left: int = AGAIN_MAX
     """So many of its decisions may still be made again; below 0 it is over for all that ask."""
 
+    def check(self, proposal: Proposal) -> None:
+        """Refuse what is to ask where it is over."""
+        if self.left < 0 and proposal.admit is not None:
+            raise ContactRefused(proposal.decision.decision_id)
+
 
 def _record(
     draft: Draft, new: NewDecision | InvalidRecord, call: _Call
@@ -118,17 +123,16 @@ def _record(
     if isinstance(new, InvalidRecord):
         return new
     try:
-        request_key = new.proposal.request_key
-        if request_key is not None:
-            found = draft.get(Table.REQUESTS, request_key)
-            earlier = found and _earlier(draft, new, request_key, found)
-            if earlier:
-                return earlier
-        if call.left < 0 and new.proposal.admit is not None:
-            return ContactRefused(new.decision.decision_id)
+        earlier = _earlier(draft, new)
+        if earlier is not None:
+            return earlier
+        call.check(new.proposal)
         return _store_decision(draft, new)
     except ContactRefused as refused:
         return _record_again(draft, new.proposal, call) or refused
+    except SubjectErased as error:
+        call.left = -1  # the rest was made as if this had been stored
+        return error
     except DecisionLogError as error:
         return error
 
@@ -148,8 +152,12 @@ def _record_again(
         return error
 
 
-def _earlier(draft: Draft, new: NewDecision, request_key: bytes, found: bytes) -> Decision | None:
-    """Return the decision that answered this request before, None if it was removed since."""
+def _earlier(draft: Draft, new: NewDecision) -> Decision | None:
+    """Return the decision that answered this request before, None if none did or it was removed."""
+    request_key = new.proposal.request_key
+    found = request_key and draft.get(Table.REQUESTS, request_key)
+    if not request_key or not found:
+        return None
     decision_id, request_digest = decode_request(request_key, found)
     earlier = answered_by(draft, request_key, decision_id)
     if earlier and request_digest != new.decision.request_digest:

@@ -51,30 +51,28 @@ class Draft:
 
     def __init__(self, case: Case, found: Eligibility) -> None:
         self._case = case
-        self._choose(found)
-
-    @property
-    def decision(self) -> Decision:
-        """The decision."""
-        return self.proposal.decision
+        self._made: list[tuple[Decision, Eligibility]] = []
+        self.proposal = self._choose(found)
+        """The decision, as it was chosen first, with what it reserves."""
 
     @property
     def features_dropped(self) -> int:
         """Features of the request that the catalog does not keep."""
         return self._case.features_dropped
 
-    def _choose(self, found: Eligibility) -> None:
-        self.found = found
-        """What it was chosen from."""
+    def found_for(self, stored: Decision) -> Eligibility | None:
+        """What a stored decision was chosen from; None if it is none of those made here."""
+        return next((found for decision, found in self._made if decision is stored), None)
+
+    def _choose(self, found: Eligibility) -> Proposal:
         decision = _decision(self._case, found)
-        self.proposal = proposal_of(decision, self._case.request_key, found, self._again)
-        """It with what it reserves."""
+        self._made.append((decision, found))
+        return proposal_of(decision, self._case.request_key, found, self._again)
 
     def _again(self, standing: Standing, spent: Spent) -> Proposal:
         """Chooses from what there is by now; called where it is stored."""
         case = self._case
-        self._choose(eligibility(case.request, case.serving.catalog, standing, spent))
-        return self.proposal
+        return self._choose(eligibility(case.request, case.serving.catalog, standing, spent))
 
 
 class Drafter:

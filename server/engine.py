@@ -20,6 +20,7 @@ from decisionlog import (
     RequestIdReused,
     Reward,
     Stage,
+    SubjectErased,
 )
 from decisionlog.ids import entropy, to_text
 from policy.draw import pick
@@ -39,6 +40,9 @@ from server.serving import Serving
 
 _log = logging.getLogger(__name__)
 
+ERASURES_MAX = 8
+"""So often a call chooses again since a subject was erased meanwhile; more often, and the clock has
+been set back behind an erasure: then the log cannot be used."""
 RETIRED_MAX = 4
 """Policies that are not in force any more, but kept to explain what they decided."""
 
@@ -119,10 +123,12 @@ class Engine:
         """Chooses for each request and stores; what the log leaves open chooses again.
 
         It leaves the rest of a call open after many that others' decisions had overtaken. As it
-        stores those many each time, this comes to an end.
+        stores those many each time, this comes to an end; erasures may go on, but are given up on.
         """
         found = self._round(asks, serving, is_first=True)
-        while asks := _refused(asks, found):
+        erasures = 0
+        while (asks := _overtaken(asks, found)) and erasures < ERASURES_MAX:
+            erasures += any(isinstance(found[index], SubjectErased) for index in asks)
             found |= self._round(asks, serving, is_first=False)
         return found
 
@@ -165,8 +171,6 @@ class Engine:
             return answer
         if isinstance(answer, RequestIdReused):
             return RequestReusedError(ask.request_id, to_text(answer.decision_id))
-        if isinstance(answer, Overtaken):
-            return ContendedError(ROUNDS_MAX)
         if not ask.explain or isinstance(answer, Exception):
             return answer
         try:
@@ -212,7 +216,7 @@ class Engine:
         return self._serving().policies.get(version) or self._retired(version)
 
 
-def _refused(asks: Mapping[int, Ask], found: Mapping[int, Answer | Exception]) -> dict[int, Ask]:
+def _overtaken(asks: Mapping[int, Ask], found: Mapping[int, Answer | Exception]) -> dict[int, Ask]:
     """The requests that have to choose again."""
     return {index: ask for index, ask in asks.items() if isinstance(found[index], Overtaken)}
 
@@ -221,9 +225,10 @@ def _settled(draft: Draft, stored: Decision | DecisionLogError) -> Answer | Deci
     """What the log made of a draft: another caller may have stored the same request first."""
     if isinstance(stored, DecisionLogError):
         return stored
-    if stored is not draft.decision:
+    found = draft.found_for(stored)
+    if found is None:
         return Answer(stored, repeated=True)
-    return Answer(stored, found=draft.found, features_dropped=draft.features_dropped)
+    return Answer(stored, found=found, features_dropped=draft.features_dropped)
 
 
 def _stage(found: StageExplanation) -> Stage:

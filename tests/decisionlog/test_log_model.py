@@ -1,7 +1,7 @@
 """The log against a plain in-memory reference, under random operations and restarts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,33 +183,49 @@ class Reference:
     outliving: dict[bytes, Contact] = field(default_factory=dict)
     """Contacts that count though their decisions have expired: their send times lie ahead."""
 
-    def record(self, proposed: Proposal, tombs: Mapping[bytes, bytes]) -> Decision | type:
+    def record(self, offered: Sequence[Proposal], tombs: Mapping[bytes, bytes]) -> list[object]:
+        """Return what a log should answer; after an erased subject nobody is asked any more."""
+        answers: list[object] = []
+        for proposed in offered:
+            is_open = SubjectErased in answers and proposed.admit is not None
+            answers.append(self._record(proposed, tombs, is_open=is_open))
+        return answers
+
+    def _record(
+        self, proposed: Proposal, tombs: Mapping[bytes, bytes], *, is_open: bool = False
+    ) -> Decision | type:
         """Return what a log should answer; an error by its type.
 
         Args:
             proposed: What is recorded.
             tombs: By erased subject, the first decision that was left.
+            is_open: Nobody is asked about it.
         """
         decision, request = proposed.decision, proposed.request_key
         if request in self.requests:
             earlier = self.requests[request]
             same = earlier.request_digest == decision.request_digest
             return earlier if same else RequestIdReused
-        if self.decisions.get(decision.decision_id, decision) != decision:
-            return DecisionIdReused
-        if self._is_dropped(decision.decision_id):
+        if is_open:
+            return ContactRefused
+        is_other = self.decisions.get(decision.decision_id, decision) != decision
+        if is_other or self._is_dropped(decision.decision_id):
             return DecisionIdReused
         if decision.decision_id not in self.decisions:
             if decision.decision_id < min(tombs.get(decision.subject, b""), self.erased_before):
                 return SubjectErased
             if not self._reserve(proposed):
-                if proposed.again is None:
-                    return ContactRefused
-                return self.record(instead(proposed), tombs)
+                return self._instead(proposed, tombs)
         self.decisions[decision.decision_id] = decision
         if request is not None:
             self.requests[request] = decision
         return decision
+
+    def _instead(self, refused: Proposal, tombs: Mapping[bytes, bytes]) -> Decision | type:
+        """Return what a log should answer to what takes a refused proposal's place."""
+        if refused.again is None:
+            return ContactRefused
+        return self._record(instead(refused), tombs)
 
     def _reserve(self, proposed: Proposal) -> bool:
         decision_id, subject = proposed.decision.decision_id, proposed.decision.subject
@@ -427,7 +443,7 @@ class LogMachine(RuleBasedStateMachine):
         """Record a batch; an id that has expired is not given again."""
         gone = self.reference.outliving
         offered = [each for each in offered if each.decision.decision_id not in gone]
-        expected = [self.reference.record(each, self.tombs) for each in offered]
+        expected = self.reference.record(offered, self.tombs)
         assert typed(self.log.record(offered)) == expected
 
     @rule(reports=st.lists(deliveries, min_size=1, max_size=5))
