@@ -103,7 +103,11 @@ class Evaluation:
         intervals: IntervalSettings = DEFAULT_INTERVALS,
     ) -> None:
         self.intervals = EstimatorIntervals(make_estimators(estimators), intervals)
-        weights = dict.fromkeys(one.weight for one in self.intervals.estimators.values())
+        weights = dict.fromkeys(
+            weight
+            for one in self.intervals.estimators.values()
+            for weight in (one.weight, *one.weights_on_the_way.values())
+        )
         # The usual weight first, if an estimator has it: the diagnosis is of the first one.
         ordered = sorted(weights, key=lambda weight: weight != WEIGHT) or [WEIGHT]
         self.diagnostics = {weight: Diagnostics(weight) for weight in ordered}
@@ -165,9 +169,10 @@ class Evaluation:
     def _other_weights(self) -> Iterator[tuple[str, WeightSummary]]:
         """Of each estimator that weighs rows otherwise than the first one."""
         for name, estimator in self.intervals.estimators.items():
-            found = self.diagnostics[estimator.weight]
-            if found is not self._first:
-                yield name, found.summary()
+            for label, weight in {name: estimator.weight, **estimator.weights_on_the_way}.items():
+                found = self.diagnostics[weight]
+                if found is not self._first:
+                    yield label, found.summary()
 
     def _diagnosis(self, others: Mapping[str, WeightSummary]) -> Diagnosis:
         """The gravest of what all weights say."""

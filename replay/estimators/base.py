@@ -26,6 +26,8 @@ class Estimator(ABC):
     """How value and interval are made, in words."""
     weight: ClassVar[Column] = WEIGHT
     """What it weighs rows by, which a verdict looks at."""
+    weights_on_the_way: ClassVar[Mapping[str, Column]] = {}
+    """By name, other weights that some of its terms have: a verdict looks at them as well."""
     parts: tuple[type[Part], ...] = ()
     """Statistics that it needs beside moments."""
 

@@ -1,6 +1,7 @@
 """Doubly robust along a chain: every stage's choice is corrected by the model's values of it."""
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from replay.estimators.base import MeanEstimator
 from replay.sample import STAGES, Sample
@@ -51,5 +52,8 @@ class StageDr(MeanEstimator):
 
     name = "stage_dr"
     needs = (*STAGE_PROBABILITIES, *STAGE_VALUES)
+    weights_on_the_way = MappingProxyType(
+        {f"stage_dr.{stage}": StageWeight(place) for place, stage in enumerate(STAGES[:-1])}
+    )
     method = "mean of values corrected by stages; Student's t, rows independent"
     score = StageDrScore()

@@ -311,3 +311,23 @@ def test_the_worst_of_several_weights_counts() -> None:
     assert found.verdict is Verdict.REFUSE
     assert found.diagnosis.reasons[0].startswith("by the weights of balanced_ips, the effective")
     assert found.to_json()["weights"]["balanced_ips"]["ess"] < 2
+
+
+def test_weights_on_the_way_count() -> None:
+    """An offer that is a million times as likely is heard by `stage_dr`, though w is 1 again."""
+    n, odd = 10_000, np.arange(10_000) == 0
+    even = np.ones(n)
+    columns = {
+        f"{p}_{s}": even for p in ("p_log", "p_target") for s in ("offer", "channel", "time")
+    }
+    columns |= {f"{kind}_{s}": even * 0.5 for kind in "qv" for s in ("offer", "channel", "time")}
+    columns["p_log_offer"] = columns["p_target_channel"] = np.where(odd, 1e-6, 1.0)
+    columns["v_channel"] = np.where(odd, 1.0, 0.5)
+    whole = np.where(odd, 1e-6, 1.0)
+    evaluation = Evaluation(["stage_dr"])
+    evaluation.add(Sample((np.arange(n) % 2) * 1.0, whole, whole, **columns))  # type: ignore[arg-type]
+    found = evaluation.result()
+    assert found.diagnosis.summary.max_weight == 1.0
+    assert found.weights["stage_dr.offer"].max_weight == pytest.approx(1e6)
+    assert found.verdict is Verdict.REFUSE
+    assert found.diagnosis.reasons[0].startswith("by the weights of stage_dr.offer, the effective")
