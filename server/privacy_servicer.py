@@ -29,10 +29,11 @@ class PrivacyServicer(privacy_grpc.PrivacyServiceServicer):
     def EraseSubject(  # noqa: N802 - the name on the wire
         self, request: privacy_api.EraseSubjectRequest, context: grpc.ServicerContext
     ) -> privacy_api.EraseSubjectResponse:
-        """Erases a subject."""
+        """Erases a subject, in the place of a stream: it holds a thread for as long as a pass."""
         method = "sendwise.v1.PrivacyService/EraseSubject"
-        erase = partial(self._erase, self._calls.caller(context))
-        return self._calls.answer(method, erase, request, context)
+        with self._calls.stream(method, context):
+            erase = partial(self._erase, self._calls.caller(context))
+            return self._calls.answer(method, erase, request, context)
 
     def ExportSubject(  # noqa: N802 - the name on the wire
         self, request: privacy_api.ExportSubjectRequest, context: grpc.ServicerContext

@@ -41,8 +41,8 @@ class TooManyStreamsError(RefusalError):
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
         super().__init__(
-            f"this worker has {maximum} streams open, the most that it takes: try again later, "
-            "over another channel, or send batches"
+            f"this worker has {maximum} streams or erasures under way, the most that it takes: try "
+            "again later, over another channel, or send batches"
         )
 
 

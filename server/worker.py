@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from decisionlog import (
     DecisionIds,
@@ -35,6 +34,7 @@ from server.lifeline import Lifeline
 from server.logs import configure
 from server.privacy import Privacy
 from server.privacy_servicer import register_privacy
+from server.reflecting import register_reflection
 from server.serve_errors import InvalidSettingError, ServeError
 from server.servicers import SERVICES, Calls, register
 from server.serving import Current
@@ -90,6 +90,7 @@ def _serving(settings: WorkerSettings) -> Iterator[None]:
         releases = Releases(registry, lambda: datetime.now(UTC))
         register(server, engine, calls, releases, now_ms)
         register_privacy(server, Privacy(log, keys, now_ms), calls)
+        register_reflection(server, slots)
         current.start()
         stack.callback(current.stop)
         if settings.index == 0:  # one keeps the log for all
@@ -123,7 +124,7 @@ def _log_of(settings: WorkerSettings, keys: Keys, telemetry: Telemetry) -> Decis
 
 
 def _server(settings: WorkerSettings) -> tuple[grpc.Server, health.HealthServicer]:
-    """A server on the shared port, with health and reflection."""
+    """A server on the shared port, with health."""
     options = [("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
     pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="call")
     server = grpc.server(pool, options=options)
@@ -131,8 +132,6 @@ def _server(settings: WorkerSettings) -> tuple[grpc.Server, health.HealthService
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for service in ("", *SERVICES):
         checks.set(service, health_pb2.HealthCheckResponse.SERVING)
-    names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
     server.add_insecure_port(f"{_bracketed(settings.host)}:{settings.port}")
     return server, checks
 

@@ -29,6 +29,7 @@ from server.auth import Tokens
 from server.engine import Engine
 from server.privacy import Privacy
 from server.privacy_servicer import register_privacy
+from server.reflecting import register_reflection
 from server.servicers import Calls, register
 from server.serving import Current
 from server.settings import WorkerSettings
@@ -120,6 +121,7 @@ def running(
         calls = Calls(NULL_TELEMETRY, Tokens(tokens), slots)
         register(server, engine, calls, releases, clock)
         register_privacy(server, Privacy(log, KEYS, clock), calls)
+        register_reflection(server, slots)
         current.start()
         stack.callback(current.stop)
         server.start()

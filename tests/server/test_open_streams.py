@@ -1,7 +1,7 @@
 """Open streams leave threads for everything else, and their places come free again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -9,12 +9,17 @@ from threading import Event
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from decisionlog import erasure
+from decisionlog.erasure import Erasure
+from decisionlog.store import Store
 from sendwise.v1 import decision_service_pb2 as decision_api
+from sendwise.v1 import privacy_service_pb2 as privacy_api
 from server.refusals import TooManyStreamsError
 from server.settings import ServeSettings
 from server.streams import StreamSlots
-from tests.server.service import Answers, Service, idle_stream, refused, running
+from tests.server.service import Answers, Service, idle_stream, refused, request, running
 
 THREADS, STREAMS = 4, 2
 WAIT_SECONDS = 60  # far beyond what anything here takes: only a hang gets there
@@ -107,3 +112,58 @@ def test_streams_get_half_of_the_threads(tmp_path: Path, threads: int, streams: 
         data_dir=tmp_path / "data", key_file=tmp_path / "key", threads=threads
     )
     assert settings.streams_max == streams
+
+
+def test_idle_reflection_starves_nobody(tmp_path: Path) -> None:
+    """Without a token one stream may ask and stay; more are told that there are too many."""
+    with running(tmp_path / "data", tokens=["secret"], threads=THREADS) as service:
+        end = Event()
+
+        def asked() -> Iterator[reflection_pb2.ServerReflectionRequest]:
+            yield reflection_pb2.ServerReflectionRequest(list_services="")
+            end.wait()
+
+        stub = reflection_pb2_grpc.ServerReflectionStub(service.channel)
+        first = stub.ServerReflectionInfo(asked())
+        assert next(first).HasField("list_services_response")
+        for _ in range(THREADS):
+            found = refused(lambda: next(stub.ServerReflectionInfo(asked())))
+            assert found.reason == "TOO_MANY_STREAMS"
+        metadata = (("authorization", "Bearer secret"),)
+        answer = service.decisions.Decide(request(), metadata=metadata, timeout=WAIT_SECONDS)
+        assert answer.decision_id
+        end.set()
+        assert list(first) == []
+
+
+def test_watched_health_holds_no_thread(tmp_path: Path) -> None:
+    """However many watch it, calls are answered."""
+    with running(tmp_path / "data", threads=THREADS) as service:
+        stub = health_pb2_grpc.HealthStub(service.channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(2 * THREADS)]
+        for watch in watches:
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        assert service.decisions.Decide(request(), timeout=WAIT_SECONDS).decision_id
+        for watch in watches:
+            watch.cancel()
+
+
+def test_erasures_starve_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a pass takes its time, as many wait as there are places; the rest are refused."""
+    begun, end, erase = Event(), Event(), erasure.erase
+
+    def slow(store: Store, subjects: Collection[bytes], now_ms: int) -> dict[bytes, Erasure]:
+        begun.set()
+        end.wait(WAIT_SECONDS)
+        return erase(store, subjects, now_ms)
+
+    monkeypatch.setattr(erasure, "erase", slow)
+    with running(tmp_path / "data", threads=THREADS) as service:
+        asked = [privacy_api.EraseSubjectRequest(subject_id=f"s{n}") for n in range(2 * THREADS)]
+        calls = [service.privacy.EraseSubject.future(one) for one in asked]
+        assert begun.wait(WAIT_SECONDS)
+        assert service.decisions.Decide(request(), timeout=WAIT_SECONDS).decision_id
+        end.set()
+        codes = [call.code() for call in calls]
+        assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert codes.count(grpc.StatusCode.OK) >= STREAMS

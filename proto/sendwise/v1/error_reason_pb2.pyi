@@ -114,7 +114,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         reason: "INTERNAL"
     """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 16
-    """The worker has as many streams open as it takes: half as many as it has threads.
+    """The worker has as many streams open as it takes: half as many as it has threads, of which one
+    may ask for reflection. Each erasure under way takes the place of a stream.
     Code: RESOURCE_EXHAUSTED.
 
         reason: "TOO_MANY_STREAMS"
@@ -222,7 +223,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 15
     reason: "INTERNAL"
 """
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 16
-"""The worker has as many streams open as it takes: half as many as it has threads.
+"""The worker has as many streams open as it takes: half as many as it has threads, of which one
+may ask for reflection. Each erasure under way takes the place of a stream.
 Code: RESOURCE_EXHAUSTED.
 
     reason: "TOO_MANY_STREAMS"

@@ -54,7 +54,8 @@ class PrivacyServiceServicer:
     def EraseSubject(self, request, context):
         """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
         pass over the log, some five seconds a million decisions; concurrent calls share a pass.
-        What is begun goes on if the call is cancelled; to ask again tells when it is done.
+        What is begun goes on if the call is cancelled; to ask again tells when it is done. Until then
+        it takes the place of a stream: TOO_MANY_STREAMS where there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

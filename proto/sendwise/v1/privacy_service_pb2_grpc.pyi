@@ -36,7 +36,8 @@ class PrivacyServiceStub:
     EraseSubject: _grpc.UnaryUnaryMultiCallable[_privacy_service_pb2.EraseSubjectRequest, _privacy_service_pb2.EraseSubjectResponse]
     """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
     pass over the log, some five seconds a million decisions; concurrent calls share a pass.
-    What is begun goes on if the call is cancelled; to ask again tells when it is done.
+    What is begun goes on if the call is cancelled; to ask again tells when it is done. Until then
+    it takes the place of a stream: TOO_MANY_STREAMS where there is none.
     """
     ExportSubject: _grpc.UnaryStreamMultiCallable[_privacy_service_pb2.ExportSubjectRequest, _privacy_service_pb2.ExportSubjectResponse]
     """Everything that is held of a subject, after one pass over the log."""
@@ -49,7 +50,8 @@ class PrivacyServiceAsyncStub(PrivacyServiceStub):
     EraseSubject: _aio.UnaryUnaryMultiCallable[_privacy_service_pb2.EraseSubjectRequest, _privacy_service_pb2.EraseSubjectResponse]  # type: ignore[assignment]
     """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
     pass over the log, some five seconds a million decisions; concurrent calls share a pass.
-    What is begun goes on if the call is cancelled; to ask again tells when it is done.
+    What is begun goes on if the call is cancelled; to ask again tells when it is done. Until then
+    it takes the place of a stream: TOO_MANY_STREAMS where there is none.
     """
     ExportSubject: _aio.UnaryStreamMultiCallable[_privacy_service_pb2.ExportSubjectRequest, _privacy_service_pb2.ExportSubjectResponse]  # type: ignore[assignment]
     """Everything that is held of a subject, after one pass over the log."""
@@ -65,7 +67,8 @@ class PrivacyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_privacy_service_pb2.EraseSubjectResponse, _abc.Awaitable[_privacy_service_pb2.EraseSubjectResponse]]:
         """Removes every record of a subject and leaves a tombstone, so that it stays removed. It takes one
         pass over the log, some five seconds a million decisions; concurrent calls share a pass.
-        What is begun goes on if the call is cancelled; to ask again tells when it is done.
+        What is begun goes on if the call is cancelled; to ask again tells when it is done. Until then
+        it takes the place of a stream: TOO_MANY_STREAMS where there is none.
         """
 
     @_abc_1.abstractmethod
