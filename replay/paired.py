@@ -19,7 +19,7 @@ from replay.estimators import ColumnEstimator, Dm, Dr, Ips, Sndr, Snips
 from replay.gathering import Gathering
 from replay.intervals.bets import DifferenceBets
 from replay.intervals.bounded import BoundedColumns, paired_corners
-from replay.intervals.declared import check_declared
+from replay.intervals.declared import check_declared, check_weight
 from replay.intervals.evidence import Evidence, make_estimate
 from replay.intervals.quantiles import check_level
 from replay.intervals.settings import DEFAULT_INTERVALS, IntervalSettings, Method
@@ -88,6 +88,7 @@ class PairedDifference:
                 raise UnpairedError(column)
         for sample in (candidate, baseline):
             check_declared(sample, self.settings)
+            check_weight("weight", sample.weight, self.settings.max_weight, sample.first_row)
         columns = [
             one.of(sample) for sample in (candidate, baseline) for one in self.estimator.columns
         ]

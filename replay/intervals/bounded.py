@@ -1,5 +1,6 @@
 """What bounded intervals look at: a ratio of means whose terms keep declared bounds."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -39,7 +40,7 @@ class Form:
     """Whose mean is known to be 1; None where there is no weight."""
     corners: Corners
     limited: tuple[tuple[str, Column], ...] = ()
-    """Other weights than p_target / p_log that keep the declared largest one, with names."""
+    """The weights that keep the declared largest one, with names for errors."""
     beyond: float | None = None
     """How far below the bounds the numerator can lie, in declared weights and distances of the
     bounds; None where it is a weighted reward, which is on one side of 0."""
@@ -56,13 +57,14 @@ class Form:
         Raises:
             BadValueError: A weight is above the largest.
         """
-        for name, column in self.limited:
-            check_weight(name, column.of(sample), max_weight, sample.first_row)
+        if math.isfinite(max_weight):
+            for name, column in self.limited:
+                check_weight(name, column.of(sample), max_weight, sample.first_row)
 
     def heaviest(self, sample: Sample) -> float:
-        """The largest of the weights that the form looks at."""
-        weights = [*(one for _, one in self.limited), *([self.weight] if self.weight else [])]
-        return max((float(one.of(sample).max(initial=0.0)) for one in weights), default=0.0)
+        """The largest of those weights."""
+        weights = (float(one.of(sample).max(initial=0.0)) for _, one in self.limited)
+        return max(weights, default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +135,11 @@ def _weighing(name: str, numerator: Column, weight: Column) -> Form:
     return Form(numerator, None, weight, _weighted, ((name, weight),))
 
 
-_IPS = Form(WeightedReward(), None, Weight(), _weighted)
-_SNIPS = Form(WeightedReward(), Weight(), Weight(), _normalised)
-_DR = Form(DrScore(), None, Weight(), _corrected, beyond=1.0)
+_OWN = (("weight", Weight()),)
+_IPS = Form(WeightedReward(), None, Weight(), _weighted, _OWN)
+_SNIPS = Form(WeightedReward(), Weight(), Weight(), _normalised, _OWN)
+_DR = Form(DrScore(), None, Weight(), _corrected, _OWN, beyond=1.0)
+_BEFORE = tuple((f"weight of the {one}", StageWeight(at)) for at, one in enumerate(STAGES[:-1]))
 _FORMS: Mapping[str, Form] = MappingProxyType(
     {
         **dict.fromkeys(("ips", "clipped_ips", "weighted_ips", "stage_ips"), _IPS),
@@ -143,12 +147,7 @@ _FORMS: Mapping[str, Form] = MappingProxyType(
         "dm": Form(ModelValue(), None, None, _modelled, beyond=0.0),
         **dict.fromkeys(("dr", "sndr", "mrdr", "clipped_dr", "switch_dr", "dr_os"), _DR),
         "stage_dr": Form(
-            StageDrScore(),
-            None,
-            Weight(),
-            _by_stages,
-            tuple((f"weight of the {one}", StageWeight(at)) for at, one in enumerate(STAGES[:-1])),
-            float(len(STAGES)),
+            StageDrScore(), None, Weight(), _by_stages, (*_BEFORE, *_OWN), float(len(STAGES))
         ),
         "balanced_ips": _weighing("mixture weight", MixtureReward(), MixtureWeight()),
         "mips": _weighing("feature weight", FeatureReward(), FeatureWeight()),

@@ -13,12 +13,11 @@ _MODELLED = ("q_logged", "v_target", *STAGE_VALUES)
 
 
 def check_declared(sample: Sample, settings: IntervalSettings) -> None:
-    """Refuse rows that break what was declared.
+    """Refuse rows that break what was declared of rewards; `check_weight` is about weights.
 
     Raises:
-        BadValueError: A reward lies outside the bounds, a weight above the largest, or, for a
-        method
-            that rests on it, a modelled value outside the bounds.
+        BadValueError: A reward lies outside the bounds or, for a method that rests on it, a
+            modelled value.
     """
     if settings.bounds != NO_BOUNDS:
         _check_bounds(sample, "reward", sample.reward, settings)
@@ -26,7 +25,6 @@ def check_declared(sample: Sample, settings: IntervalSettings) -> None:
             values: Floats | None = getattr(sample, name)
             if values is not None:
                 _check_bounds(sample, name, values, settings)
-    check_weight("weight", sample.weight, settings.max_weight, sample.first_row)
 
 
 def check_weight(name: str, weights: Floats, most: float, first_row: int) -> None:

@@ -30,13 +30,11 @@ class EstimatorIntervals:
         """
         self.estimators = {one.name: one for one in estimators}
         self.settings = settings.known(has_subjects=False)
-        self.forms: dict[str, Form] = {}
-        if settings.method in _OF_VALUE:
-            self.forms = {name: form_of(name) for name in self.estimators}
+        self.forms = {name: form_of(name) for name in self.estimators}
         wanted = [_Wanted(form) for form in self.forms.values() if settings.method in _BOUNDED]
         self.statistics = Statistics([*estimators, *wanted], settings.keep)
         self.heaviest = dict.fromkeys(self.forms, 0.0)
-        """Largest weight so far of what each form looks at."""
+        """Largest weight so far of each form, for likelihoods that nobody declared one for."""
         self.bets: dict[str, ValueBets] = {}
         if settings.method is Method.SEQUENCE:
             self.bets = {name: ValueBets(name, settings) for name in self.estimators}
@@ -55,7 +53,8 @@ class EstimatorIntervals:
         """
         for name, form in self.forms.items():
             form.check(sample, self.settings.max_weight)
-            self.heaviest[name] = max(self.heaviest[name], form.heaviest(sample))
+            if self.settings.method is Method.LIKELIHOOD:
+                self.heaviest[name] = max(self.heaviest[name], form.heaviest(sample))
         self.statistics.add(sample)
         for bets in self.bets.values():
             bets.add(sample)
@@ -86,7 +85,7 @@ class EstimatorIntervals:
             LevelError: The level is not between 0 and 1.
         """
         estimator = self.estimators[name]
-        if self.forms:
+        if self.settings.method in _OF_VALUE:
             evidence = self._promised(name, estimator.found(self.statistics), seen)
         elif isinstance(estimator, AdaptiveEstimator):
             evidence = self._evidence(estimator)

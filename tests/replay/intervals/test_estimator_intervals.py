@@ -33,6 +33,7 @@ ALL = [
     for clustered in (False, True)
 ]
 IDS = [f"{one.method.value}{' by subject' if one.clustered else ''}" for one in ALL]
+STAGED = [f"{joint}_{stage}" for joint in ("p_log", "p_target") for stage in STAGES]
 PROMISED = [Method.BERNSTEIN, Method.LIKELIHOOD, Method.SEQUENCE]
 ORDERED = [
     one
@@ -408,6 +409,23 @@ def test_promises_hold_for_what_an_estimator_weighs_by(
             replace(sample, **columns)
         )
     assert (caught.value.row, caught.value.column) == (3, named)
+
+
+def test_a_promise_is_about_the_weights_that_are_used() -> None:
+    """What an offer's own weight would be is no matter where its features are weighed."""
+    sample = with_every_column(log(n=200))
+    unstaged: dict[str, Any] = dict.fromkeys(STAGED)
+    rare = replace(sample, **unstaged)
+    p_log = rare.p_log.copy()
+    p_log[2] = rare.p_target[2] / 100
+    rare = replace(rare, p_log=p_log)
+    for method in (*PROMISED, Method.SKEW):
+        settings = replace(DECLARED, method=method)
+        evaluation = Evaluation(["mips"], settings)
+        evaluation.add(rare)
+        assert evaluation.n == 200
+        with pytest.raises(BadValueError, match="row 3, column weight"):
+            Evaluation(["ips"], settings).add(rare)
 
 
 @pytest.mark.parametrize("column", ["reward", "p_target", "q_logged", "v_target"])
