@@ -15,6 +15,7 @@ from decisionlog.key_files import SECRET_BYTES
 
 PSEUDONYM_BYTES: Final = 16
 REQUEST_KEY_BYTES: Final = 16
+REQUEST_DIGEST_BYTES: Final = 16
 FINGERPRINT_BYTES: Final = 16
 
 
@@ -31,6 +32,7 @@ class Keys:
         self._subject = subkey(secret, "subject", SECRET_BYTES)
         self._request_key = subkey(secret, "request key", SECRET_BYTES)
         self._request_entropy = subkey(secret, "request entropy", SECRET_BYTES)
+        self._request_digest = subkey(secret, "request digest", SECRET_BYTES)
         self.fingerprint = subkey(secret, "fingerprint", FINGERPRINT_BYTES)
         """16 bytes that name the secret without telling it; the log keeps them."""
 
@@ -48,6 +50,13 @@ class Keys:
     def request_key(self, request_id: str) -> bytes:
         """Return the key of a request in the table of requests, 16 bytes."""
         return _hash(self._request_key, request_id)[:REQUEST_KEY_BYTES]
+
+    def request_digest(self, content: bytes) -> bytes:
+        """Return what tells whether a request is the same as an earlier one, 16 bytes.
+
+        Keyed as well: of a request all but the subject may be known, and guesses could be tried.
+        """
+        return hmac.digest(self._request_digest, content, "sha256")[:REQUEST_DIGEST_BYTES]
 
     def request_entropy(self, request_id: str) -> int:
         """Return the 62 bits from which a decision on this request draws.

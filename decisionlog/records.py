@@ -77,7 +77,7 @@ class Decision:
     subject: bytes
     """Keyed hash of the subject's id, 16 bytes."""
     request_digest: bytes
-    """Hash of the request that was answered, 16 bytes."""
+    """Keyed hash of the request that was answered, 16 bytes; zeros if it had no id."""
     arm: int
     """Why this policy answered; numbered as `sendwise.v1.Arm`."""
     policy_version: str

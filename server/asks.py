@@ -18,7 +18,8 @@ class Ask:
     subject_id: str
     request_id: str
     digest: bytes
-    """Hash of the request, 16 bytes."""
+    """Hash of the request, the same for requests that ask for the same; empty if it has no id. It
+    can be guessed from what is asked, so it is never stored, see `Keys.request_digest`."""
     explain: bool
     request: Callable[[int], Request]
     """The request, given the time of the decision in Unix milliseconds."""

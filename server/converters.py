@@ -293,12 +293,21 @@ def _delivery_status(message: feedback_api.ReportDeliveryRequest) -> DeliverySta
 
 
 def _digest(message: decision_api.DecideRequest) -> bytes:
-    """Hash of a request, the same for equal requests; zeros if it can never be repeated."""
+    """Hash of a request, the same for equal requests; empty if it can never be repeated."""
     if not message.request_id:
-        return bytes(16)
+        return b""
     asked = decision_api.DecideRequest()
     asked.CopyFrom(message)
     asked.explain = False  # to be told more about an answer is not to ask for another
+    # Of lists that are sets neither order nor repetition means anything.
+    for names in (
+        asked.eligible_offers,
+        asked.excluded_offers,
+        asked.eligible_channels,
+        asked.excluded_channels,
+        asked.granted_consents,
+    ):
+        names[:] = sorted(set(names))
     return blake2b(asked.SerializeToString(deterministic=True), digest_size=16).digest()
 
 

@@ -25,6 +25,7 @@ from server.contacts import eligible_now, proposal_of
 from server.present import Present
 from server.serving import Serving
 
+_NO_DIGEST = bytes(16)
 NORMAL, CRITICAL = 1, 2  # as in sendwise.v1.Priority
 
 
@@ -34,10 +35,11 @@ class Case:
 
     decision_id: bytes
     subject: bytes
-    ask: Ask
     request: Request
     request_key: bytes | None
     """What the log knows the request by; None if it has no id."""
+    request_digest: bytes
+    """By which the log tells whether it is the same."""
     serving: Serving
     features_dropped: int
     """Features of the request that the catalog does not keep."""
@@ -100,8 +102,8 @@ class Drafter:
         check_request(request, serving.catalog)
         request, dropped = minimised(request, serving.catalog)
         subject = self._keys.pseudonym(ask.subject_id)
-        key = self.request_key(ask)
-        case = Case(decision_id, subject, ask, request, key, serving, dropped)
+        names = self.request_key(ask), self.request_digest(ask)
+        case = Case(decision_id, subject, request, *names, serving, dropped)
         draft = Draft(case, eligible_now(present, subject, request, serving.catalog))
         present.reserve(draft.proposal)
         return draft
@@ -109,6 +111,10 @@ class Drafter:
     def request_key(self, ask: Ask) -> bytes | None:
         """What the log knows a request by; None if it has no id."""
         return self._keys.request_key(ask.request_id) if ask.request_id else None
+
+    def request_digest(self, ask: Ask) -> bytes:
+        """What the log tells a request from another by; zeros if it has no id."""
+        return self._keys.request_digest(ask.digest) if ask.request_id else _NO_DIGEST
 
 
 def _decision(case: Case, found: Eligibility) -> Decision:
@@ -118,7 +124,7 @@ def _decision(case: Case, found: Eligibility) -> Decision:
     return Decision(
         decision_id=case.decision_id,
         subject=case.subject,
-        request_digest=case.ask.digest,
+        request_digest=case.request_digest,
         arm=share.arm,
         policy_version=policy.version if policy else HOLDOUT_VERSION,
         catalog_version=case.serving.rollout.catalog,

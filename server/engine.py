@@ -115,7 +115,7 @@ class Engine:
         earlier = self._log.find_request(key) if key else None
         if earlier is None:
             return None
-        if earlier.request_digest != ask.digest:
+        if earlier.request_digest != self._drafter.request_digest(ask):
             raise RequestIdReused(earlier.decision_id)
         return Answer(earlier, repeated=True)
 

@@ -127,6 +127,7 @@ def test_hashes_never_change() -> None:
     assert KEYS.pseudonym("customer-1").hex() == "b1fb4a84f46fbcb77622d1e5e3fb3dbf"
     assert KEYS.request_key("spring-17").hex() == "3e516232bd4be77b14945b30780e577c"
     assert KEYS.request_entropy("spring-17") == 1194643223834510892
+    assert KEYS.request_digest(b"spring").hex() == "7f149623cd004c5d0f92f39e9e2ad056"
 
 
 def test_a_pseudonym_is_an_hmac_under_a_derived_key() -> None:

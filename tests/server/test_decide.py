@@ -9,13 +9,14 @@ from typing import Any
 import grpc
 import pytest
 
-from decisionlog import Decision
+from decisionlog import Decision, Keys
 from decisionlog.ids import entropy
 from policy.choice import choose
 from policy.draw import uniform
 from policy.situation import bits, situation_of
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
+from server.converters import ask_of
 from tests.server.service import (
     KEYS,
     Service,
@@ -260,6 +261,32 @@ def test_a_reused_request_id_is_refused(service: Service) -> None:
     assert found.code is grpc.StatusCode.ALREADY_EXISTS
     assert found.reason == "REQUEST_ID_REUSED"
     assert found.metadata == {"request_id": "spring-17", "decision_id": first.decision_id}
+
+
+def test_the_order_of_lists_makes_no_other_request(service: Service) -> None:
+    """Names that come in another order, or twice, ask for the same."""
+    lists: dict[str, Any] = {
+        "granted_consents": ["marketing", "sms"],
+        "eligible_offers": ["spring", "loyal"],
+        "excluded_offers": ["past", "no_send"],
+        "eligible_channels": ["email", "push"],
+    }
+    first = service.decide(request_id="one", **lists)
+    turned: dict[str, Any] = {name: [*reversed(names), names[0]] for name, names in lists.items()}
+    again = service.decide(request_id="one", **turned)
+    assert (again.decision_id, again.repeated) == (first.decision_id, True)
+    other: dict[str, Any] = {**lists, "granted_consents": ["marketing"]}
+    assert refused(lambda: service.decide(request_id="one", **other)).reason == "REQUEST_ID_REUSED"
+
+
+def test_what_was_asked_cannot_be_tried_out_without_the_key(service: Service) -> None:
+    """The log keeps no hash that a guess of the whole request would give."""
+    asked = request(request_id="one")
+    digest = service.record(service.decisions.Decide(asked).decision_id).request_digest
+    guesses = [ask_of(asked).digest, Keys(bytes(32)).request_digest(ask_of(asked).digest)]
+    assert digest not in guesses
+    assert digest == KEYS.request_digest(guesses[0])
+    assert service.record(service.decide().decision_id).request_digest == bytes(16)
 
 
 def test_repeats_at_the_same_time_are_one_decision(service: Service) -> None:

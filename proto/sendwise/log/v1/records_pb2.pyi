@@ -269,7 +269,7 @@ class DecisionRecord(_message.Message):
     subject: _builtins.bytes
     """Keyed hash of the subject's id, 16 bytes."""
     request_digest: _builtins.bytes
-    """Hash of the request that was answered, 16 bytes."""
+    """Keyed hash of the request that was answered, 16 bytes; zeros if it had no id."""
     arm: _builtins.int
     """The arm, as in sendwise.v1.Arm."""
     policy_version: _builtins.str
