@@ -15,6 +15,7 @@ from replay.simulator import (
     Simulation,
     Trial,
     World,
+    make_checked_learner,
     make_learner,
     make_world,
     run_trial,
@@ -78,7 +79,10 @@ def simulate(  # noqa: PLR0913 - one parameter an option
 
 
 def _run(place: World, name: str, rounds: int) -> Simulation:
-    with closing(make_learner(name)) as learner, progress(f"Simulating {name}", rounds) as advance:
+    with (
+        closing(make_checked_learner(name)) as learner,
+        progress(f"Simulating {name}", rounds) as advance,
+    ):
         return run_in(place, learner, rounds, advance)
 
 

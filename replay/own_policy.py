@@ -1,13 +1,8 @@
 """A class of somebody's own as a target of evaluation: what it answers is checked every time."""
 
-import numpy as np
-
 from policy.policies import FloatArray
 from policy.situation import Path, Situation
-from replay.simulator.errors import UnusableLearnerError
-from replay.simulator.own import own_policy
-
-SUM_TOLERANCE = 1e-6
+from replay.simulator.own import checked_pmf, own_policy
 
 
 class OwnPolicy:
@@ -31,14 +26,7 @@ class OwnPolicy:
         Raises:
             UnusableLearnerError: if it raises, or if what it gives is no pmf of what is eligible.
         """
-        try:
-            pmf = np.asarray(self._policy.pmf(situation, path), dtype=np.float64)
-        except Exception as error:  # whatever somebody's class raises
-            problem = f"its pmf raised {type(error).__name__}: {error}"
-            raise UnusableLearnerError(self.version, problem) from error
-        if wrong := _problem(pmf, situation.count(path)):
-            raise UnusableLearnerError(self.version, f"its pmf after {path} {wrong}")
-        return pmf
+        return checked_pmf(self._policy, self.version, situation, path)
 
     def values(self, situation: Situation, path: Path) -> FloatArray | None:
         """See `Policy`."""
@@ -48,13 +36,3 @@ class OwnPolicy:
 def is_own(version: str) -> bool:
     """Whether a version names a class: no other version has a colon."""
     return ":" in version
-
-
-def _problem(pmf: FloatArray, count: int) -> str | None:
-    if pmf.shape != (count,):
-        return f"has the shape {pmf.shape}, but {count} actions are eligible"
-    if not (np.isfinite(pmf).all() and (pmf >= 0.0).all()):
-        return "has a probability that is negative or no number"
-    if abs(float(pmf.sum()) - 1.0) > SUM_TOLERANCE:
-        return f"sums to {float(pmf.sum()):.6g}, not 1"
-    return None

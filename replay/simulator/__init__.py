@@ -2,7 +2,7 @@
 
 from replay.simulator.campaign import CampaignWorld
 from replay.simulator.conformance import assert_conforms
-from replay.simulator.learners import LEARNERS, Learner, make_learner
+from replay.simulator.learners import LEARNERS, Learner, make_checked_learner, make_learner
 from replay.simulator.reference import ReferenceWorld
 from replay.simulator.run import Point, Simulation, simulate
 from replay.simulator.trial import Property, Trial, run_trial
@@ -28,6 +28,7 @@ __all__ = [
     "assert_conforms",
     "best_value",
     "captured",
+    "make_checked_learner",
     "make_learner",
     "make_world",
     "mean_value",

@@ -10,9 +10,9 @@ from policy.extent import Extent
 from policy.learning import Student, terms_of
 from policy.policies import FloatArray, Policy, Uniform
 from policy.situation import Path, Situation
-from replay.simulator.errors import UnknownLearnerError
+from replay.simulator.errors import UnknownLearnerError, UnusableLearnerError
 from replay.simulator.lines import ccb_lines, slates_lines
-from replay.simulator.own import own_policy
+from replay.simulator.own import checked_pmf, own_policy
 from replay.simulator.peers import Joint, Slots
 
 # The peers may cross all that the chain may: namespaces as in `replay.simulator.lines`.
@@ -166,6 +166,35 @@ LEARNERS: Mapping[str, Callable[[], Learner]] = {
     "uniform": lambda: AsLearner(Uniform()),
 }
 """What makes each learner, by name."""
+
+
+class CheckedLearner(AsLearner):
+    """Somebody's class in a run: what it answers is checked every time."""
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(own_policy(spec))
+        self._spec = spec
+
+    def pmf(self, situation: Situation, path: Path) -> FloatArray:
+        """See `checked_pmf`."""
+        return checked_pmf(self._policy, self._spec, situation, path)
+
+    def learn(self, situation: Situation, path: Path, reward: float) -> None:
+        """See `Learner`.
+
+        Raises:
+            UnusableLearnerError: if it raises.
+        """
+        try:
+            super().learn(situation, path, reward)
+        except Exception as error:  # whatever somebody's class raises
+            problem = f"its learn raised {type(error).__name__}: {error}"
+            raise UnusableLearnerError(self._spec, problem) from error
+
+
+def make_checked_learner(name: str) -> Learner:
+    """As `make_learner`; only a class of one's own has to be checked."""
+    return CheckedLearner(name) if ":" in name else make_learner(name)
 
 
 def make_learner(name: str) -> Learner:

@@ -6,10 +6,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from policy.policies import Policy
+import numpy as np
+
+from policy.policies import FloatArray, Policy
+from policy.situation import Path as Choices
+from policy.situation import Situation
 from replay.simulator.errors import UnusableLearnerError
 
 NEEDED = ("pmf", "values", "version")
+SUM_TOLERANCE = 1e-6
 
 
 def own_policy(spec: str) -> Policy:
@@ -28,6 +33,22 @@ def own_policy(spec: str) -> Policy:
     if missing:
         raise UnusableLearnerError(spec, f"a policy has {', '.join(missing)} as well")
     return made
+
+
+def checked_pmf(policy: Policy, spec: str, situation: Situation, path: Choices) -> FloatArray:
+    """What somebody's policy answers, if it is a pmf.
+
+    Raises:
+        UnusableLearnerError: if it raises, or if what it gives is no pmf of what is eligible.
+    """
+    try:
+        pmf = np.asarray(policy.pmf(situation, path), dtype=np.float64)
+    except Exception as error:  # whatever somebody's class raises
+        problem = f"its pmf raised {type(error).__name__}: {error}"
+        raise UnusableLearnerError(spec, problem) from error
+    if wrong := _problem(pmf, situation.count(path)):
+        raise UnusableLearnerError(spec, f"its pmf after {path} {wrong}")
+    return pmf
 
 
 def made_of(spec: str) -> Any:  # noqa: ANN401 - whatever it makes
@@ -60,3 +81,13 @@ def _called(spec: str, make: Callable[[], Policy]) -> Policy:
     except Exception as error:  # whatever somebody's class raises
         problem = f"calling it raised {type(error).__name__}: {error}"
         raise UnusableLearnerError(spec, problem) from error
+
+
+def _problem(pmf: FloatArray, count: int) -> str | None:
+    if pmf.shape != (count,):
+        return f"has the shape {pmf.shape}, but {count} actions are eligible"
+    if not (np.isfinite(pmf).all() and (pmf >= 0.0).all()):
+        return "has a probability that is negative or no number"
+    if abs(float(pmf.sum()) - 1.0) > SUM_TOLERANCE:
+        return f"sums to {float(pmf.sum()):.6g}, not 1"
+    return None

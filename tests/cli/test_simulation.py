@@ -1,6 +1,7 @@
 """`sendwise simulate` prints what the library found, as text and as JSON."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from replay.simulator import LEARNERS, ReferenceWorld, make_learner, simulate
-from replay.simulator.errors import PictureFormatError
+from replay.simulator.errors import PictureFormatError, UnusableLearnerError
 from replay.simulator.trial import CASES, STATEMENTS
 
 
@@ -85,6 +86,21 @@ def test_check_ends_with_1_where_something_does_not_hold() -> None:
     assert found["conforms"] is False
     failed = {one["name"] for one in found["properties"] if not one["held"]}
     assert failed == {"values", "hostile"}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("WrongShape", "its pmf after () has the shape"),
+        ("Negative", "has a probability that is negative"),
+        ("Grudging", "its learn raised ValueError: a loss"),
+    ],
+)
+def test_a_run_ends_at_the_first_answer_that_is_none(name: str, said: str) -> None:
+    """No figure comes of what is no pmf, and no stack trace of somebody's class."""
+    spec = f"tests.replay.simulator.broken:{name}"
+    with pytest.raises(UnusableLearnerError, match=re.escape(said)):
+        _simulate("--world", "campaign", "--rounds", "3000", "--policy", spec)
 
 
 def test_several_policies_stand_by_name() -> None:
