@@ -9,7 +9,7 @@ from policy.catalog import Catalog
 from policy.errors import InvalidRolloutError, UnknownRuleError, UnknownVersionError
 from policy.policies import Uniform
 from policy.registry import Registry
-from policy.rollout import Arm, ArmShare, Rollout, invalid
+from policy.rollout import Arm, ArmShare, Note, Rollout, invalid
 
 
 class Releases:
@@ -71,8 +71,15 @@ class Releases:
                 line.append(old.champion)
         return line
 
-    def set_arms(self, arms: tuple[ArmShare, ...], expected_sequence: int) -> Rollout:
+    def set_arms(
+        self, arms: tuple[ArmShare, ...], expected_sequence: int, note: Note = lambda _: None
+    ) -> Rollout:
         """Replaces the arms.
+
+        Args:
+            arms: come into force.
+            expected_sequence: of the rollout that they replace.
+            note: told of the new rollout just before it is in force; if it raises, it never is.
 
         Raises:
             InvalidRolloutError: if they contradict themselves or name what is not registered.
@@ -81,7 +88,7 @@ class Releases:
         catalog = self._registry.catalog(self.present().catalog)
         for share in arms:
             self._check_policy(share, catalog)
-        return self._write(expected_sequence + 1, catalog.version, arms)
+        return self._write(expected_sequence + 1, catalog.version, arms, note)
 
     def present(self) -> Rollout:
         """The rollout in force.
@@ -105,12 +112,14 @@ class Releases:
         sequence = present.sequence if present else 0
         return self._write(sequence + 1, catalog.version, arms_of(catalog, champion))
 
-    def _write(self, sequence: int, catalog: str, arms: tuple[ArmShare, ...]) -> Rollout:
+    def _write(
+        self, sequence: int, catalog: str, arms: tuple[ArmShare, ...], note: Note = lambda _: None
+    ) -> Rollout:
         try:
             rollout = Rollout(sequence=sequence, catalog=catalog, arms=arms, updated_at=self._now())
         except ValidationError as error:
             raise invalid(error) from None
-        self._registry.rollout_file.replace(rollout)
+        self._registry.rollout_file.replace(rollout, note)
         return rollout
 
 

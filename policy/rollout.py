@@ -1,7 +1,7 @@
 """The rollout: which policy answers which share of the subjects, in one file."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
@@ -93,6 +93,10 @@ class Rollout(BaseModel):
         return ordered[-1]
 
 
+Note = Callable[[Rollout], object]
+"""Told of a rollout."""
+
+
 class RolloutFile:
     """The rollout in force and those before it, on disk."""
 
@@ -120,8 +124,12 @@ class RolloutFile:
             return (0, 0)
         return (status.st_ino, status.st_mtime_ns)
 
-    def replace(self, rollout: Rollout) -> None:
+    def replace(self, rollout: Rollout, note: Note = lambda _: None) -> None:
         """Puts a rollout in force whose sequence follows that of the present one.
+
+        Args:
+            rollout: comes into force.
+            note: told of it just before; if it raises, nothing changes.
 
         Raises:
             RolloutChangedError: if another rollout came between.
@@ -131,6 +139,7 @@ class RolloutFile:
             sequence = present.sequence if present else 0
             if rollout.sequence != sequence + 1:
                 raise RolloutChangedError(rollout.sequence - 1, sequence)
+            note(rollout)
             text = rollout.model_dump_json(indent=2, by_alias=True)
             write_atomically(self._history / f"{rollout.sequence:08d}.json", text)
             write_atomically(self._path, text)

@@ -25,6 +25,7 @@ from decisionlog import (
 from decisionlog.ids import entropy, to_text
 from policy.draw import pick
 from policy.eligibility import Eligibility
+from policy.errors import DamagedModelError, UnknownRuleError, UnknownVersionError
 from policy.explain import StageExplanation, explain
 from policy.policies import Policy
 from policy.registry import Registry
@@ -35,7 +36,7 @@ from server.asks import Answer, Ask
 from server.contacts import eligible_then
 from server.drafts import Draft, Drafter
 from server.present import Present
-from server.refusals import RequestReusedError, UnknownDecisionError
+from server.refusals import InexplicableError, RequestReusedError, UnknownDecisionError
 from server.serving import Serving
 
 _log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ class Engine:
         return list(self._log.report_rewards(rewards, names))
 
     def note_rollout(self, rollout: Rollout, caller: str) -> None:
-        """Notes in the audit trail who changed what is in force."""
+        """Notes in the audit trail who changes what is in force, before it is."""
         facts = {"champion": rollout.champion, "sequence": rollout.sequence}
         self._log.record_act(AuditKind.ROLLOUT, {"call": "SetRollout", **facts}, by=caller)
 
@@ -196,12 +197,15 @@ class Engine:
 
         Raises:
             UnknownDecisionError: if the log does not hold it.
-            UnknownVersionError: if its policy or catalog is not registered any more.
+            InexplicableError: if its policy or catalog is not registered any more, or damaged.
         """
         decision = self._log.decision(decision_id)
         if decision is None:
             raise UnknownDecisionError(to_text(decision_id))
-        stages = self.explain(decision)
+        try:
+            stages = self.explain(decision)
+        except (UnknownVersionError, UnknownRuleError, DamagedModelError) as error:
+            raise InexplicableError(to_text(decision_id), str(error)) from error
         return stages, tuple(map(_stage, stages)) == decision.stages
 
     def explain(self, decision: Decision) -> tuple[StageExplanation, ...]:

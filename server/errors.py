@@ -31,6 +31,7 @@ from policy.errors import (
 from sendwise.v1.error_reason_pb2 import ErrorReason
 from server.refusals import (
     BatchSizeError,
+    InexplicableError,
     RequestReusedError,
     TokenRequiredError,
     TooManyStreamsError,
@@ -98,6 +99,13 @@ def _(error: UnknownDecisionError) -> Status:
     metadata = {"decision_id": error.decision_id}
     reason = ErrorReason.ERROR_REASON_UNKNOWN_DECISION
     return _status(StatusCode.NOT_FOUND, reason, str(error), metadata)
+
+
+@status_of.register
+def _(error: InexplicableError) -> Status:
+    metadata = {"decision_id": error.decision_id, "problem": error.problem}
+    reason = ErrorReason.ERROR_REASON_INEXPLICABLE
+    return _status(StatusCode.FAILED_PRECONDITION, reason, str(error), metadata)
 
 
 @status_of.register

@@ -13,6 +13,15 @@ class UnknownDecisionError(RefusalError):
         super().__init__(f"this log holds no decision {decision_id}")
 
 
+class InexplicableError(RefusalError):
+    """What made a stored decision is not there any more."""
+
+    def __init__(self, decision_id: str, problem: str) -> None:
+        self.decision_id = decision_id
+        self.problem = problem
+        super().__init__(f"decision {decision_id} cannot be explained: {problem}")
+
+
 class RequestReusedError(RefusalError):
     """A request id came back with another request."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NoReturn, TypeVar
 
 import grpc
@@ -248,8 +249,9 @@ class PolicyServicer(policy_grpc.PolicyServiceServicer):
     def _set_rollout(
         self, request: policy_api.SetRolloutRequest, caller: str
     ) -> policy_api.SetRolloutResponse:
-        rollout = self._releases.set_arms(arms_of(request.arms), request.expected_sequence)
-        self._engine.note_rollout(rollout, caller)
+        note = partial(self._engine.note_rollout, caller=caller)
+        arms = arms_of(request.arms)
+        rollout = self._releases.set_arms(arms, request.expected_sequence, note)
         return policy_api.SetRolloutResponse(rollout=rollout_of(rollout))
 
     def _explain(self, request: policy_api.ExplainRequest) -> policy_api.ExplainResponse:

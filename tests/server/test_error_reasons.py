@@ -1,6 +1,7 @@
 """Every documented reason can be produced, and what nobody foresaw is said in general words."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.server.service import (
     reward,
     running,
 )
+from tests.shop import register_chain
 
 UNKNOWN = "0199a1b2-c3d4-7e5f-8123-456789abcdef"
 PRIVATE = "alice's plan is gold"
@@ -116,6 +118,16 @@ def empty_batch(service: Service) -> object:
     return service.decisions.BatchDecide(decision_api.BatchDecideRequest())
 
 
+def forget_the_model(service: Service) -> object:
+    """The chain that decided is gone when it is asked about."""
+    version = register_chain(service.registry)
+    service.promote(version)
+    decided = service.decide()
+    service.promote("uniform")
+    shutil.rmtree(service.registry._models / version)
+    return service.policies.Explain(policy_api.ExplainRequest(decision_id=decided.decision_id))
+
+
 PROVOKED: dict[str, tuple[grpc.StatusCode, Callable[[Service], object]]] = {
     "INVALID_FIELD": (grpc.StatusCode.INVALID_ARGUMENT, lambda s: s.decide("")),
     "UNKNOWN_TIME_ZONE": (grpc.StatusCode.INVALID_ARGUMENT, lambda s: s.decide(time_zone="Mars")),
@@ -131,6 +143,7 @@ PROVOKED: dict[str, tuple[grpc.StatusCode, Callable[[Service], object]]] = {
         grpc.StatusCode.NOT_FOUND,
         lambda s: s.policies.Explain(policy_api.ExplainRequest(decision_id=UNKNOWN)),
     ),
+    "INEXPLICABLE": (grpc.StatusCode.FAILED_PRECONDITION, forget_the_model),
     "BATCH_SIZE": (grpc.StatusCode.INVALID_ARGUMENT, empty_batch),
     "TOKEN_REQUIRED": (grpc.StatusCode.UNAUTHENTICATED, lambda s: s.decide()),
     "INVALID_ROLLOUT": (

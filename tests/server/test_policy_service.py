@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from decisionlog import AuditKind
+from decisionlog import AuditKind, LogFull
 from decisionlog.codec import encode_decision
 from decisionlog.ids import from_text
 from decisionlog.tables import Table
@@ -77,6 +77,18 @@ def test_who_replaced_a_rollout_is_in_the_audit_trail(service: Service) -> None:
     assert act.kind == AuditKind.ROLLOUT
     assert act.actor.startswith("peer ipv")
     assert dict(act.details) == {"call": "SetRollout", "champion": "uniform", "sequence": "2"}
+
+
+def test_a_rollout_that_cannot_be_noted_stays_out_of_force(service: Service) -> None:
+    """Nothing changes without its entry in the audit trail."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise LogFull(Path("log"), "there is no room left")
+
+    service.engine._log.record_act = fail  # type: ignore[method-assign,assignment]
+    assert refused(lambda: set_arms(service, CHAMPION)).reason == "LOG_FULL"
+    assert service.policies.GetRollout(policy_api.GetRolloutRequest()).rollout.sequence == 1
+    assert len(list(service.registry.rollout_file.history())) == 1
 
 
 def test_a_token_is_named_by_its_hash_alone(tmp_path: Path) -> None:
@@ -234,7 +246,8 @@ def test_a_decision_outlives_its_policy(service: Service) -> None:
     service.promote("uniform")
     shutil.rmtree(service.registry._models / version)
     found: Refusal = refused(lambda: explained(service, answer.decision_id))
-    assert (found.code, found.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "INVALID_ROLLOUT")
+    assert (found.code, found.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "INEXPLICABLE")
+    assert found.metadata["decision_id"] == answer.decision_id
     assert version in found.metadata["problem"]
     assert service.record(answer.decision_id).policy_version == version
     asked = [request(request_id="old", explain=True), request("bob", explain=True)]

@@ -121,6 +121,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         reason: "TOO_MANY_STREAMS"
         metadata: { "maximum": "32" }
     """
+    ERROR_REASON_INEXPLICABLE: _ErrorReason.ValueType  # 17
+    """The policy or the catalog that made the decision is not registered any more, or is damaged: it
+    cannot be explained. Code: FAILED_PRECONDITION.
+
+        reason: "INEXPLICABLE"
+        metadata: { "decision_id": "0199a1b2-c3d4-7e5f-8123-456789abcdef", "problem":
+          "'chain-0123456789abcdef' is not registered; `sendwise models` lists what is" }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The `reason` of the `google.rpc.ErrorInfo` that every error of Sendwise carries, in the domain
@@ -229,5 +237,13 @@ Code: RESOURCE_EXHAUSTED.
 
     reason: "TOO_MANY_STREAMS"
     metadata: { "maximum": "32" }
+"""
+ERROR_REASON_INEXPLICABLE: ErrorReason.ValueType  # 17
+"""The policy or the catalog that made the decision is not registered any more, or is damaged: it
+cannot be explained. Code: FAILED_PRECONDITION.
+
+    reason: "INEXPLICABLE"
+    metadata: { "decision_id": "0199a1b2-c3d4-7e5f-8123-456789abcdef", "problem":
+      "'chain-0123456789abcdef' is not registered; `sendwise models` lists what is" }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
