@@ -38,6 +38,9 @@ from server.telemetry import Telemetry
 from server.unreadable import readable, reading
 
 BATCH_MAX = 1000
+EXPLAINED_BYTES_MAX = 3 * 2**20
+"""From this size on the answer to a batch has no more explanations; clients take 4 MiB at most,
+unless they are told otherwise, and without explanations a thousand answers take half a MiB."""
 SERVICES = (
     decision_api.DESCRIPTOR.services_by_name["DecisionService"].full_name,
     feedback_api.DESCRIPTOR.services_by_name["FeedbackService"].full_name,
@@ -144,7 +147,10 @@ class DecisionServicer(decision_grpc.DecisionServiceServicer):
     ) -> decision_api.BatchDecideResponse:
         _check_batch(request.requests)
         answers = self._answers([_attempt(ask_of, message) for message in request.requests])
-        return decision_api.BatchDecideResponse(results=map(_decide_result, answers))
+        results = [_decide_result(answer) for answer in answers]
+        if any(message.explain for message in request.requests):
+            _omit_explanations(results)
+        return decision_api.BatchDecideResponse(results=results)
 
     def _answers(self, asks: Sequence[Ask | Exception]) -> list[Answer | Exception]:
         answers = self._engine.decide(asks)
@@ -283,6 +289,20 @@ def _decide_result(answer: Answer | Exception) -> decision_api.DecideResult:
     if isinstance(answer, Exception):
         return decision_api.DecideResult(error=status_of(answer))
     return decision_api.DecideResult(response=response_of(answer))
+
+
+def _omit_explanations(results: Sequence[decision_api.DecideResult]) -> None:
+    """Leaves out what would make an answer too large: its decisions are stored and must be told."""
+    size = 0
+    for result in results:
+        response, added = result.response, result.ByteSize()
+        is_explained = response.HasField("explanation") or response.suppressions
+        if is_explained and size + added > EXPLAINED_BYTES_MAX:
+            response.ClearField("explanation")
+            response.ClearField("suppressions")
+            response.explanation_omitted = True
+            added = result.ByteSize()
+        size += added
 
 
 def _reward_result(outcome: ReportOutcome | Exception) -> feedback_api.ReportRewardResult:

@@ -16,6 +16,7 @@ from policy.draw import uniform
 from policy.situation import bits, situation_of
 from sendwise.v1 import common_pb2 as common
 from sendwise.v1 import decision_service_pb2 as decision_api
+from sendwise.v1.decision_service_pb2 import BatchDecideRequest
 from server.converters import ask_of
 from tests.server.service import (
     KEYS,
@@ -391,3 +392,31 @@ def test_a_cancelled_stream_keeps_what_was_answered(
         service.record(decision_id)
     service.decide()
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_batch_with_large_explanations_is_answered_in_full(tmp_path: Path) -> None:
+    """What is stored is told; explanations that do not fit are left out, and can be had later."""
+    channels = "".join(f"[channels.c{n}]\n" for n in range(4))
+    offers = "".join(
+        f'[offers.an_offer_{n}]\nchannels = ["c0", "c1", "c2", "c3"]\n' for n in range(250)
+    )
+    catalog = f'schema = 1\nname = "x"\n{channels}{offers}[send_times]\nwindows = 24\n'
+    with running(tmp_path / "data", f"{catalog}[reward]\nweights = {{ p = 1.0 }}\n") as service:
+        asked = [request(f"s{n}", request_id=f"{n}", explain=True) for n in range(1000)]
+        answer = service.decisions.BatchDecide(BatchDecideRequest(requests=asked))
+        assert answer.ByteSize() < 4 * 2**20
+        omitted = [one.response.explanation_omitted for one in answer.results]
+        assert omitted == sorted(omitted)
+        assert 0 < sum(omitted) < 1000
+        for one in (answer.results[0], answer.results[-1]):
+            response = one.response
+            assert response.HasField("explanation") != response.explanation_omitted
+        again = service.decisions.Decide(asked[-1])
+        assert (again.repeated, again.explanation_omitted) == (True, False)
+        assert again.HasField("explanation")
+        for message in asked:  # nothing is eligible, and each offer says why
+            message.request_id += "-none"
+            message.eligible_channels.append("c0")
+            message.excluded_channels.append("c0")
+        answer = service.decisions.BatchDecide(BatchDecideRequest(requests=asked))
+        assert 0 < sum(one.response.explanation_omitted for one in answer.results) < 1000

@@ -184,6 +184,7 @@ class DecideResponse(_message.Message):
     EXPLANATION_FIELD_NUMBER: _builtins.int
     SUPPRESSIONS_FIELD_NUMBER: _builtins.int
     FEATURES_DROPPED_FIELD_NUMBER: _builtins.int
+    EXPLANATION_OMITTED_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """UUIDv7 in its usual text form. Deliveries and rewards refer to it."""
     action_probability: _builtins.float
@@ -199,6 +200,11 @@ class DecideResponse(_message.Message):
     features_dropped: _builtins.int
     """How many features of the request were dropped, since the catalog in force does not keep them: they
     were neither used nor stored. 0 for a repeat.
+    """
+    explanation_omitted: _builtins.bool
+    """True if `explanation` and `suppressions` were asked for, but left out: with them the answer to a batch
+    would have more than 3 MiB, and clients take no more than 4 MiB unless told to. `Explain` has the former;
+    the same request in a smaller batch, with the same request id, has both.
     """
     @_builtins.property
     def send(self) -> _common_pb2.Send:
@@ -235,10 +241,11 @@ class DecideResponse(_message.Message):
         explanation: _common_pb2.Explanation | None = ...,
         suppressions: _abc.Iterable[_common_pb2.Suppression] | None = ...,
         features_dropped: _builtins.int = ...,
+        explanation_omitted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "no_send", b"no_send", "outcome", b"outcome", "send", b"send", "stage_probabilities", b"stage_probabilities"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_probability", b"action_probability", "arm", b"arm", "catalog_version", b"catalog_version", "decision_id", b"decision_id", "explanation", b"explanation", "features_dropped", b"features_dropped", "no_send", b"no_send", "outcome", b"outcome", "policy_version", b"policy_version", "repeated", b"repeated", "send", b"send", "stage_probabilities", b"stage_probabilities", "suppressions", b"suppressions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_probability", b"action_probability", "arm", b"arm", "catalog_version", b"catalog_version", "decision_id", b"decision_id", "explanation", b"explanation", "explanation_omitted", b"explanation_omitted", "features_dropped", b"features_dropped", "no_send", b"no_send", "outcome", b"outcome", "policy_version", b"policy_version", "repeated", b"repeated", "send", b"send", "stage_probabilities", b"stage_probabilities", "suppressions", b"suppressions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["send", "no_send"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

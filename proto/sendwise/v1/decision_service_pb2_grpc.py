@@ -64,7 +64,8 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchDecide(self, request, context):
-        """Chooses for up to 1,000 subjects; each has a result or an error of its own.
+        """Chooses for up to 1,000 subjects; each has a result or an error of its own. Explanations may be left
+        out where they are too large together, see `explanation_omitted`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

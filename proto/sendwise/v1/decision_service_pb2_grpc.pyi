@@ -36,7 +36,9 @@ class DecisionServiceStub:
     Decide: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.DecideRequest, _decision_service_pb2.DecideResponse]
     """Chooses for one subject."""
     BatchDecide: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.BatchDecideRequest, _decision_service_pb2.BatchDecideResponse]
-    """Chooses for up to 1,000 subjects; each has a result or an error of its own."""
+    """Chooses for up to 1,000 subjects; each has a result or an error of its own. Explanations may be left
+    out where they are too large together, see `explanation_omitted`.
+    """
     StreamDecide: _grpc.StreamStreamMultiCallable[_decision_service_pb2.StreamDecideRequest, _decision_service_pb2.StreamDecideResponse]
     """Chooses for a campaign of any size: answers come in the order of the requests. An
     open stream holds a thread of its worker, which takes half as many as it has threads
@@ -51,7 +53,9 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Decide: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.DecideRequest, _decision_service_pb2.DecideResponse]  # type: ignore[assignment]
     """Chooses for one subject."""
     BatchDecide: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.BatchDecideRequest, _decision_service_pb2.BatchDecideResponse]  # type: ignore[assignment]
-    """Chooses for up to 1,000 subjects; each has a result or an error of its own."""
+    """Chooses for up to 1,000 subjects; each has a result or an error of its own. Explanations may be left
+    out where they are too large together, see `explanation_omitted`.
+    """
     StreamDecide: _aio.StreamStreamMultiCallable[_decision_service_pb2.StreamDecideRequest, _decision_service_pb2.StreamDecideResponse]  # type: ignore[assignment]
     """Chooses for a campaign of any size: answers come in the order of the requests. An
     open stream holds a thread of its worker, which takes half as many as it has threads
@@ -75,7 +79,9 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _decision_service_pb2.BatchDecideRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.BatchDecideResponse, _abc.Awaitable[_decision_service_pb2.BatchDecideResponse]]:
-        """Chooses for up to 1,000 subjects; each has a result or an error of its own."""
+        """Chooses for up to 1,000 subjects; each has a result or an error of its own. Explanations may be left
+        out where they are too large together, see `explanation_omitted`.
+        """
 
     @_abc_1.abstractmethod
     def StreamDecide(
