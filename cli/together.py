@@ -3,7 +3,6 @@
 from collections.abc import Set as AbstractSet
 
 import typer
-from click.core import ParameterSource
 
 from replay.errors import SettingError
 
@@ -40,4 +39,4 @@ def refuse_useless(context: typer.Context, beside: str, used: AbstractSet[str]) 
 
 def _is_given(context: typer.Context, name: str | None) -> bool:
     source = context.get_parameter_source(name or "")
-    return source is not None and source.name == ParameterSource.COMMANDLINE.name
+    return source is not None and source.name == "COMMANDLINE"  # Typer does not show the type
