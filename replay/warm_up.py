@@ -61,7 +61,8 @@ def _log(directory: Path, catalog: Catalog) -> closing[DecisionLog]:
     decision = _decision(catalog)
     now = decision.decided_at_ms
     log.record([Proposal(decision)])
-    log.report_deliveries([Delivery(decision.decision_id, "d", DeliveryStatus.SENT, now, now)])
+    sent = Delivery(decision.decision_id, "sent", DeliveryStatus.SENT, now, now)
+    log.report_deliveries([sent, replace(sent, delivery_id="bounced")])
     log.report_rewards([Reward(decision.decision_id, "r", "click", 1.0, now, now)])
     return closing(log)
 

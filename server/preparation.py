@@ -49,9 +49,9 @@ def prepare(settings: ServeSettings, catalog: Path | None) -> Rollout:
         text = read_catalog(catalog)
         found = parse_catalog(text, str(catalog))
         _check(settings, found)
+        _prepare(settings)
         for note in notes_of(found, text, datetime.now(UTC)):
             _log.warning("%s: %s", catalog, note)
-        _prepare(settings)
         rollout = releases.publish(text, str(catalog))
     _note_start(settings, rollout)
     return rollout
