@@ -112,8 +112,8 @@ class _Call:
     """So many of its decisions may still be made again; below 0 it is over for all that ask."""
 
     def check(self, proposal: Proposal) -> None:
-        """Refuse what is to ask where it is over."""
-        if self.left < 0 and proposal.admit is not None:
+        """Refuse a proposal that asks where it is over."""
+        if self.left < 0:
             raise ContactRefused(proposal.decision.decision_id)
 
 
@@ -122,12 +122,15 @@ def _record(
 ) -> Decision | DecisionLogError:
     if isinstance(new, InvalidRecord):
         return new
+    proposal = new.proposal
     try:
-        earlier = _earlier(draft, new)
-        if earlier is not None:
-            return earlier
-        call.check(new.proposal)
-        return _store_decision(draft, new)
+        if proposal.request_key is not None:
+            earlier = _earlier(draft, proposal, proposal.request_key)
+            if earlier is not None:
+                return earlier
+        if proposal.admit is not None:
+            call.check(proposal)
+        return _store_decision(draft, new, proposal.decision)
     except ContactRefused as refused:
         return _record_again(draft, new.proposal, call) or refused
     except SubjectErased as error:
@@ -152,15 +155,14 @@ def _record_again(
         return error
 
 
-def _earlier(draft: Draft, new: NewDecision) -> Decision | None:
+def _earlier(draft: Draft, proposal: Proposal, request_key: bytes) -> Decision | None:
     """Return the decision that answered this request before, None if none did or it was removed."""
-    request_key = new.proposal.request_key
-    found = request_key and draft.get(Table.REQUESTS, request_key)
-    if not request_key or not found:
+    found = draft.get(Table.REQUESTS, request_key)
+    if found is None:
         return None
     decision_id, request_digest = decode_request(request_key, found)
     earlier = answered_by(draft, request_key, decision_id)
-    if earlier and request_digest != new.decision.request_digest:
+    if earlier and request_digest != proposal.decision.request_digest:
         raise RequestIdReused(decision_id)
     return earlier
 
@@ -190,28 +192,27 @@ def _was_erased(transaction: Lookup, decision_id: bytes) -> bool:
     return transaction.get(Table.ERASED, decision_id) is not None
 
 
-def _store_decision(draft: Draft, new: NewDecision) -> Decision:
-    decision_id = new.decision.decision_id
+def _store_decision(draft: Draft, new: NewDecision, decision: Decision) -> Decision:
+    decision_id = decision.decision_id
     if draft.is_newest(decision_id):
         stored, early = None, None
     else:
-        stored, early = _stored(draft, new), read_reservation(draft, decision_id)
-        _check_subject(draft, new.decision)
+        stored, early = _stored(draft, decision_id, new.value), read_reservation(draft, decision_id)
+        _check_subject(draft, decision)
     if stored is None:
-        reserve(draft, new.decision, new.contact, early)
+        reserve(draft, decision, new.contact, early)
         draft.put(Table.DECISIONS, decision_id, new.value)
         draft.tally(Counter.DECISIONS)
     if new.proposal.request_key is not None:
         draft.put(Table.REQUESTS, new.proposal.request_key, new.request_value)
-    return new.decision
+    return decision
 
 
-def _stored(draft: Draft, new: NewDecision) -> bytes | None:
+def _stored(draft: Draft, decision_id: bytes, value: bytes) -> bytes | None:
     """Return the stored form of the very same decision, None if there is none."""
-    decision_id = new.decision.decision_id
     stored = draft.get(Table.DECISIONS, decision_id)
     # What was erased is not brought back, also if somebody asks for the very same decision again.
-    if stored != new.value if stored is not None else _was_erased(draft, decision_id):
+    if stored != value if stored is not None else _was_erased(draft, decision_id):
         raise DecisionIdReused(decision_id)
     return stored
 
