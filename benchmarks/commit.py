@@ -108,7 +108,7 @@ def in_flight(submit: Callable[[_Item], Ticket[_Result]], items: Sequence[_Item]
 
 def _plain(directory: str, news: Sequence[NewDecision], batches: Sequence[int]) -> float:
     """Return the seconds that LMDB alone takes."""
-    rows = iter([(new.decision.decision_id, new.value) for new in news])
+    rows = iter([(new.proposal.decision.decision_id, new.value) for new in news])
     with lmdb.open(directory, map_size=_MAP_SIZE_BYTES, max_dbs=1) as environment:
         table = environment.open_db(b"decisions")
         started_s = perf_counter()

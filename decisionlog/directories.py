@@ -15,7 +15,8 @@ from decisionlog.errors import DirectoryTaken
 _CHUNK_BYTES: Final = 2**20
 _DIRECTORY_MODE: Final = 0o700
 _FILE_MODE: Final = 0o600
-_UNFINISHED: Final = ".unfinished-"
+UNFINISHED: Final = ".unfinished-"
+"""In the name of what is being written."""
 _LAST: Final = {"log": 1, "backup.json": 2}
 """What makes a directory one of data, or a backup, comes after all else."""
 
@@ -48,7 +49,7 @@ def appearing(target: Path) -> Iterator[Path]:
     place = target if is_fixed else target.parent
     place.mkdir(parents=True, exist_ok=True)
     _remove_left(place)
-    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f".{target.name}{_UNFINISHED}"))
+    scratch = Path(tempfile.mkdtemp(dir=place, prefix=f".{target.name}{UNFINISHED}"))
     try:
         with _held(scratch):
             yield scratch
@@ -75,7 +76,7 @@ def _is_free(target: Path, is_fixed: bool) -> bool:  # noqa: FBT001 - from `_is_
 
 def _is_nothing(name: str) -> bool:
     """Tell whether a file system makes this itself, or a kill left it."""
-    return name == "lost+found" or (name.startswith(".") and _UNFINISHED in name)
+    return name == "lost+found" or (name.startswith(".") and UNFINISHED in name)
 
 
 def _put(scratch: Path, target: Path, is_fixed: bool) -> None:  # noqa: FBT001 - from `_is_fixed`
@@ -88,7 +89,7 @@ def _put(scratch: Path, target: Path, is_fixed: bool) -> None:  # noqa: FBT001 -
 
 
 def _remove_left(place: Path) -> None:
-    for left in place.glob(f".*{_UNFINISHED}*"):
+    for left in place.glob(f".*{UNFINISHED}*"):
         with suppress(OSError), _held(left) as is_mine:  # another user's is not ours to remove
             if is_mine:  # whoever fills one holds it
                 shutil.rmtree(left, ignore_errors=True)

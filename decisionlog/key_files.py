@@ -9,15 +9,13 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from decisionlog.directories import sync
+from decisionlog.directories import UNFINISHED, sync
 from decisionlog.errors import KeyFileError
 from decisionlog.owners import give_as
 
 SECRET_BYTES: Final = 32
 SECRETS_MAX: Final = 64
 """The most secrets that one file may hold."""
-UNFINISHED: Final = ".unfinished-"
-"""In the name of a file that is being written."""
 
 _MAX_FILE_BYTES: Final = SECRETS_MAX * (2 * SECRET_BYTES + 2)
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -62,11 +62,6 @@ class NewDecision(NamedTuple):  # made for every decision, in a third of a datac
     contact: NewContact | None
     """What it asks for beside; None if that is nothing."""
 
-    @property
-    def decision(self) -> Decision:
-        """The decision."""
-        return self.proposal.decision
-
 
 def new_decision(proposal: Proposal) -> NewDecision:
     """Encode a proposed decision.
