@@ -41,11 +41,13 @@ class Eligibility:
             standing: what is true of the subject now.
             spent: what is true now of the budgets that `policy.budgets.budget_keys` names.
         """
-        changed = [key for key, messages in spent.items() if messages != self.spent.get(key)]
+        # What is missing is unspent: a day that is told of no more may have changed as well.
+        days = self.spent.keys() | spent.keys()
+        changed = [key for key in days if spent.get(key) != self.spent.get(key)]
         if standing == self.standing and not changed:
             return True
         then = {key: self.spent[key] for key in changed if key in self.spent}
-        now = {key: spent[key] for key in changed}
+        now = {key: spent[key] for key in changed if key in spent}
         checks = self.checks
         barred = partial(_barred, checks.request, checks.catalog, checks.windows)
         return barred(self.standing, then) == barred(standing, now)

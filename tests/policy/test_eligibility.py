@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy import eligible_tree
+from policy.budgets import SLOTS, budget_keys
 from policy.catalog import NO_SEND, Catalog, parse_catalog
 from policy.eligibility import Reason, Suppression, eligibility, is_no_send
 from policy.request import Request
@@ -134,6 +135,18 @@ def test_what_holds_gives_the_same_tree(case: Case, data: st.DataObject) -> None
         again = eligibility(request, catalog, *later)
         assert again.situation.tree == found.situation.tree
         assert set(again.checks.barred) == set(found.checks.barred)
+
+
+def test_a_budget_that_is_told_of_no_more_is_unspent() -> None:
+    """A set that a spent budget had made smaller does not hold where nothing is spent any more."""
+    offers = {"a": {"channels": ["email"], "budget": {"per_day": 1}}, "b": {"channels": ["email"]}}
+    catalog = parse_catalog(toml(minimal(channels={"email": {}}, offers=offers)))
+    request = Request(now_ms=1_774_746_000_000)
+    keys = budget_keys(catalog, request.windows(catalog))
+    spent = dict.fromkeys(keys, (1, *((0,) * (SLOTS - 1))))
+    found = eligibility(request, catalog, NO_STANDING, spent)
+    assert found.situation.tree != eligibility(request, catalog).situation.tree
+    assert not found.holds(NO_STANDING, {})
 
 
 @given(cases())
