@@ -73,10 +73,9 @@ def proposal_of(
         found: what the choice was made from.
         again: makes it again from what there is by then.
     """
-    catalog, grid = found.situation.catalog, found.situation.grid
     sends = not decision.no_send_reason
     audit = _bypassed(decision, found) if sends else ()
-    if not keeps_contacts(catalog):
+    if not keeps_contacts(found.situation.catalog):
         return Proposal(decision, request_key, audit=audit)
     return Proposal(
         decision,
@@ -84,7 +83,7 @@ def proposal_of(
         _contact(decision, found) if sends else None,
         found.holds,
         audit,
-        budget_keys(catalog, grid),
+        tuple(found.spent),
         again,
     )
 
